@@ -1,0 +1,53 @@
+# Everything here sets up what it needs by itself, can be repeated, and goes on where it was interrupted.
+#   JOBS=N     processes to build and test with (default: one for each core)
+#   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
+#   PREFIX=…   where `make install` puts things (default: ~/.local)
+.DEFAULT_GOAL := help
+.PHONY: help demo test build debug check format bench asan tsan install clean
+
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PREFIX ?= $(HOME)/.local
+export JOBS
+ctest = ./dev ctest --output-on-failure --no-tests=error -j $(JOBS)
+
+help:  ## say what there is
+	@echo "Engram: agents whose memory survives the process."
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  ./engram …     the program            ./dev CMD …    a command where the toolchain is"
+
+demo: build  ## create three agents, kill their process, resume them from disk
+	@./engram demo $(if $(MODEL),--model $(MODEL))
+
+build:  ## compile everything
+	@./dev tools/build release
+
+debug:  ## compile without optimisation, in build/debug
+	@./dev tools/build debug
+
+test: build  ## compile and run all tests
+	@$(ctest) --test-dir build/release
+
+check: build  ## formatting, naming and static analysis (warnings are errors in every build)
+	@./dev tools/check
+
+format:  ## format all C++ files in place
+	@./dev tools/check --format
+
+asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@./dev tools/build asan
+	@ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 $(ctest) --test-dir build/asan
+
+tsan:  ## the tests under ThreadSanitizer
+	@./dev tools/build tsan
+	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(ctest) --test-dir build/tsan
+
+bench: build  ## how long a resume takes, against a cold start
+	@./engram bench resume --tokens 67,2000,20000 $(if $(MODEL),--model $(MODEL),--geometry gemma3-270m)
+
+install: build  ## install the program, libengram and its CMake package
+	@./dev tools/install $(PREFIX)
+
+clean:  ## remove what was built (the toolchain stays, in the user's cache folder)
+	@rm -rf build
