@@ -1,0 +1,149 @@
+#include "registry/agent_table.h"
+
+#include <format>
+
+#include "registry/row_checksum.h"
+
+namespace engram {
+namespace {
+
+std::int64_t checksum_of(const AgentRow &row) {
+    return RowChecksum()
+        .text(row.key.tenant)
+        .text(row.key.id)
+        .integer(row.created_ms)
+        .integer(row.updated_ms)
+        .integer(row.last_used_ms)
+        .integer(row.pinned ? 1 : 0)
+        .integer(static_cast<std::int64_t>(row.n_tokens))
+        .integer(static_cast<std::int64_t>(row.n_messages))
+        .integer(static_cast<std::int64_t>(row.n_turns))
+        .text(row.model)
+        .text(row.vocabulary)
+        .text(row.forked_from)
+        .text(row.description)
+        .text(row.system_prompt)
+        .value();
+}
+
+// The columns but the key, in kAgentColumns' order; insert_ and update_ number their parameters alike.
+template <typename... Last>
+Result<void> write_row(sqlite::Statement &statement, const AgentRow &row, const Last &...last) {
+    return statement
+        .run(row.key.tenant, row.key.id, row.created_ms, row.updated_ms, row.last_used_ms, row.pinned ? 1 : 0, row.n_tokens,
+             row.n_messages, row.n_turns, checksum_of(row), row.model, row.vocabulary, row.forked_from, row.description,
+             row.system_prompt, last...)
+        .finish();
+}
+
+}  // namespace
+
+Error damaged(const AgentKey &key, std::string_view what, std::string_view advice) {
+    return Error{.code = ErrorCode::corrupt,
+                 .message = std::format("agent {} of tenant {}: {}; {}", key.id, key.tenant, what, advice)};
+}
+
+ReadAgent agent_of(const sqlite::Run &run) {
+    ReadAgent read;
+    read.agent.rowid = run.integer(0);
+    AgentRow &row = read.agent.row;
+    row.key = {.tenant = std::string(run.text(1)), .id = std::string(run.text(2))};
+    row.created_ms = run.integer(3);
+    row.updated_ms = run.integer(4);
+    row.last_used_ms = run.integer(5);
+    row.pinned = run.integer(6) != 0;
+    row.n_tokens = static_cast<std::uint64_t>(run.integer(7));
+    row.n_messages = static_cast<std::uint64_t>(run.integer(8));
+    row.n_turns = static_cast<std::uint64_t>(run.integer(9));
+    row.model = run.text(11);
+    row.vocabulary = run.text(12);
+    row.forked_from = run.text(13);
+    row.description = run.text(14);
+    row.system_prompt = run.text(15);
+    read.intact = checksum_of(row) == run.integer(10);
+    return read;
+}
+
+Result<AgentTable> AgentTable::open(sqlite::Database &database) {
+    AgentTable table;
+    table.database_ = &database;
+    ENGRAM_ASSIGN(table.rowid_, database.prepare("SELECT key FROM agents WHERE tenant = ?1 AND id = ?2"));
+    ENGRAM_ASSIGN(table.find_,
+                  database.prepare(std::format("SELECT {} FROM agents AS a WHERE a.tenant = ?1 AND a.id = ?2", kAgentColumns)));
+    ENGRAM_ASSIGN(table.insert_,
+                  database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
+                                   " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
+                                   " system_prompt) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"));
+    ENGRAM_ASSIGN(table.update_, database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
+                                                  " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
+                                                  " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
+                                                  " description = ?14, system_prompt = ?15 WHERE key = ?16"));
+    ENGRAM_ASSIGN(table.remove_, database.prepare("DELETE FROM agents WHERE key = ?1"));
+    ENGRAM_ASSIGN(table.list_, database.prepare(std::format("SELECT {} FROM agents AS a WHERE ?1 = '' OR a.tenant = ?1"
+                                                            " ORDER BY a.id, a.tenant",
+                                                            kAgentColumns)));
+    return table;
+}
+
+Result<std::int64_t> AgentTable::rowid(const AgentKey &key) {
+    auto run = rowid_.run(key.tenant, key.id);
+    ENGRAM_ASSIGN(const bool found, run.next());
+    if (found) return run.integer(0);
+    ENGRAM_TRY(validate_tenant_id(key.tenant));
+    ENGRAM_TRY(validate_agent_id(key.id));
+    return fail(ErrorCode::not_found, std::format("there is no agent {} of tenant {}", key.id, key.tenant));
+}
+
+Result<StoredAgent> AgentTable::find(const AgentKey &key) {
+    auto run = find_.run(key.tenant, key.id);
+    ENGRAM_ASSIGN(const bool found, run.next());
+    if (!found) return rowid(key).transform([](std::int64_t) { return StoredAgent{}; });  // says why there is none
+    ReadAgent read = agent_of(run);
+    if (!read.intact) return std::unexpected(damaged(key, "its row in the registry doesn't match its checksum", kTruthAdvice));
+    return std::move(read.agent);
+}
+
+Result<void> AgentTable::check_free(const AgentKey &key) {
+    ENGRAM_TRY(validate_tenant_id(key.tenant));
+    ENGRAM_TRY(validate_agent_id(key.id));
+    auto run = rowid_.run(key.tenant, key.id);
+    ENGRAM_ASSIGN(const bool taken, run.next());
+    if (!taken) return {};
+    return fail(ErrorCode::already_exists,
+                std::format("there is already an agent {} of tenant {}; choose another id", key.id, key.tenant));
+}
+
+Result<std::int64_t> AgentTable::insert(const AgentRow &row) {
+    ENGRAM_TRY(check_free(row.key));
+    ENGRAM_TRY(write_row(insert_, row));
+    return database_->last_rowid();
+}
+
+Result<void> AgentTable::update(const StoredAgent &agent) { return write_row(update_, agent.row, agent.rowid); }
+
+Result<void> AgentTable::rename(StoredAgent &agent, std::string_view new_id) {
+    AgentKey key{.tenant = agent.row.key.tenant, .id = std::string(new_id)};
+    ENGRAM_TRY(check_free(key));
+    agent.row.key = std::move(key);
+    return update(agent);
+}
+
+Result<void> AgentTable::remove(std::int64_t rowid) { return remove_.run(rowid).finish(); }
+
+Result<std::vector<AgentRow>> AgentTable::list(std::string_view tenant) {
+    std::vector<AgentRow> rows;
+    for (auto run = list_.run(tenant);;) {
+        ENGRAM_ASSIGN(const bool row, run.next());
+        if (!row) return rows;
+        ReadAgent read = agent_of(run);
+        rows.push_back(read.intact ? std::move(read.agent.row) : damaged_row(std::move(read.agent.row.key)));
+    }
+}
+
+AgentRow damaged_row(AgentKey key) {
+    AgentRow row{.key = std::move(key)};
+    row.description = "(damaged in the registry; delete it, or delete it and import it from an export)";
+    return row;
+}
+
+}  // namespace engram

@@ -1,0 +1,243 @@
+#include "registry/registry.h"
+
+#include <algorithm>
+#include <format>
+#include <limits>
+#include <mutex>
+
+#include "registry/agent_table.h"
+#include "registry/hash_table.h"
+#include "registry/manifest_table.h"
+#include "registry/message_table.h"
+#include "registry/schema.h"
+#include "registry/sqlite_statement.h"
+#include "registry/token_table.h"
+
+namespace engram {
+namespace {
+
+using sqlite::Database;
+using sqlite::Transaction;
+
+struct Tables {
+    AgentTable agents;
+    MessageTable messages;
+    TokenTable tokens;
+    ManifestTable manifests;
+    HashTable hashes;
+
+    static Result<Tables> open(Database &database) {
+        Tables tables;
+        ENGRAM_ASSIGN(tables.agents, AgentTable::open(database));
+        ENGRAM_ASSIGN(tables.messages, MessageTable::open(database));
+        ENGRAM_ASSIGN(tables.tokens, TokenTable::open(database));
+        ENGRAM_ASSIGN(tables.manifests, ManifestTable::open(database));
+        ENGRAM_ASSIGN(tables.hashes, HashTable::open(database));
+        return tables;
+    }
+};
+
+Result<void> check_turn(const TurnCommit &turn, const AgentRow &row) {
+    if (turn.keep_tokens > row.n_tokens) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("agent {}: a turn can't keep {} of {} tokens", row.key.id, turn.keep_tokens, row.n_tokens));
+    }
+    if (turn.keep_messages != UINT64_MAX && turn.keep_messages > row.n_messages) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("agent {}: a turn can't keep {} of {} messages", row.key.id, turn.keep_messages, row.n_messages));
+    }
+    constexpr std::uint64_t kMaxTokens = std::numeric_limits<Position>::max();
+    if (turn.new_tokens.size() > kMaxTokens - turn.keep_tokens) {  // keep_tokens was committed, so it is in range
+        return fail(ErrorCode::invalid_argument, std::format("agent {}: {} more tokens are more than there are positions",
+                                                             row.key.id, turn.new_tokens.size()));
+    }
+    return {};
+}
+
+class SqliteRegistry final : public Registry {
+  public:
+    static Result<std::unique_ptr<Registry>> open(const std::filesystem::path &file) {
+        auto registry = std::make_unique<SqliteRegistry>();
+        ENGRAM_ASSIGN(registry->database_, open_registry_file(file, registry_migrations()));
+        ENGRAM_ASSIGN(registry->tables_, Tables::open(registry->database_).transform_error([&](Error error) {
+            // The statements are right for the version that the file says it has: when SQLite can't compile one, tables are
+            // missing.
+            if (error.code != ErrorCode::internal) return error;
+            return Error{
+                .code = ErrorCode::corrupt,
+                .message = std::format("the registry {} lacks some of its tables ({}); it was left as it is, restore it from a "
+                                       "backup or move it away to start without agents",
+                                       file.string(), error.message)};
+        }));
+        return registry;
+    }
+
+    Result<AgentRow> create(const AgentRow &row) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        AgentRow stored = row;
+        stored.n_tokens = 0;
+        stored.n_messages = 0;
+        ENGRAM_TRY(tables_.agents.insert(stored));
+        ENGRAM_TRY(transaction.commit());
+        return stored;
+    }
+
+    Result<AgentRow> get(const AgentKey &key) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.agents.find(key).transform([](StoredAgent agent) { return std::move(agent.row); });
+    }
+
+    Result<std::vector<AgentRow>> list(std::string_view tenant) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.agents.list(tenant);
+    }
+
+    Result<void> remove(const AgentKey &key) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        ENGRAM_ASSIGN(const std::int64_t rowid,
+                      tables_.agents.rowid(key));  // without reading the row: a damaged agent can go too
+        ENGRAM_TRY(tables_.agents.remove(rowid));
+        return transaction.commit();
+    }
+
+    Result<void> rename(const AgentKey &key, std::string_view new_id) override {
+        return change(key, [&](StoredAgent &agent) { return tables_.agents.rename(agent, new_id); });
+    }
+
+    Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        ENGRAM_ASSIGN(const StoredAgent parent, tables_.agents.find(source));
+        AgentRow child = parent.row;
+        child.key.id = new_id;
+        child.forked_from = source.id;
+        child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
+        child.pinned = false;
+        ENGRAM_ASSIGN(const std::int64_t rowid, tables_.agents.insert(child));
+        ENGRAM_TRY(tables_.messages.copy(parent.rowid, rowid));
+        ENGRAM_TRY(tables_.tokens.copy(parent.rowid, rowid));
+        ENGRAM_TRY(tables_.manifests.copy(parent.rowid, rowid));
+        ENGRAM_TRY(transaction.commit());
+        return child;
+    }
+
+    Result<void> set_pinned(const AgentKey &key, bool pinned) override {
+        return change(key, [&](StoredAgent &agent) {
+            agent.row.pinned = pinned;
+            return tables_.agents.update(agent);
+        });
+    }
+
+    Result<void> touch(const AgentKey &key, std::int64_t now_ms) override {
+        return change(key, [&](StoredAgent &agent) {
+            agent.row.last_used_ms = now_ms;
+            return tables_.agents.update(agent);
+        });
+    }
+
+    Result<void> commit_turn(const TurnCommit &turn) override {
+        return change(turn.key, [&](StoredAgent &agent) -> Result<void> {
+            ENGRAM_TRY(check_turn(turn, agent.row));
+            ENGRAM_TRY(tables_.tokens.replace_tail(agent, turn.keep_tokens, turn.new_tokens));
+            ENGRAM_TRY(
+                tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
+            if (turn.manifest != nullptr) ENGRAM_TRY(tables_.manifests.replace(agent, *turn.manifest));
+            agent.row.updated_ms = agent.row.last_used_ms = turn.now_ms;
+            if (turn.counts_as_turn) ++agent.row.n_turns;
+            if (!turn.model.empty()) agent.row.model = turn.model;
+            if (!turn.vocabulary.empty()) agent.row.vocabulary = turn.vocabulary;
+            return tables_.agents.update(agent);
+        });
+    }
+
+    Result<void> set_manifest(const AgentKey &key, const Manifest &manifest) override {
+        return change(key, [&](StoredAgent &agent) { return tables_.manifests.replace(agent, manifest); });
+    }
+
+    Result<void> clear_manifest(const AgentKey &key) override {
+        return change(key, [&](StoredAgent &agent) { return tables_.manifests.clear(agent.rowid); });
+    }
+
+    Result<std::vector<MessageRow>> messages(const AgentKey &key) const override {
+        return view(key, [&](const StoredAgent &agent) { return tables_.messages.read(agent); });
+    }
+
+    Result<std::vector<Token>> tokens(const AgentKey &key) const override {
+        return view(key, [&](const StoredAgent &agent) { return tables_.tokens.read(agent); });
+    }
+
+    Result<std::optional<Manifest>> manifest(const AgentKey &key) const override {
+        return view(key, [&](const StoredAgent &agent) { return tables_.manifests.read(agent); });
+    }
+
+    Result<void> for_each_manifest(const std::function<void(const AgentRow &, const Result<Manifest> &)> &visit) const override {
+        std::int64_t after = std::numeric_limits<std::int64_t>::min();
+        for (;;) {
+            ENGRAM_ASSIGN(const auto page, manifests_after(after));
+            if (page.empty()) return {};
+            for (const auto &entry : page) visit(entry.agent, entry.manifest);  // without the lock: it may use the registry
+            after = page.back().rowid;
+        }
+    }
+
+    std::optional<Digest> remembered_hash(const FileStamp &stamp) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.hashes.find(stamp);
+    }
+
+    Result<void> remember_hash(const FileStamp &stamp, const Digest &digest) override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.hashes.replace(stamp, digest);
+    }
+
+    Result<std::vector<std::string>> integrity_check() const override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto statement, database_.prepare("PRAGMA integrity_check"));
+        std::vector<std::string> problems;
+        for (auto run = statement.run();;) {
+            ENGRAM_ASSIGN(const bool more, run.next());
+            if (!more) return problems;
+            if (run.text(0) != "ok") problems.emplace_back(run.text(0));
+        }
+    }
+
+  private:
+    Result<Transaction> begin(Transaction::Kind kind) const { return Transaction::begin(database_, kind); }
+
+    // Runs `body(agent)` in a transaction that stays only when it succeeds.
+    template <typename Body>
+    Result<void> change(const AgentKey &key, const Body &body) {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        ENGRAM_ASSIGN(StoredAgent agent, tables_.agents.find(key));
+        ENGRAM_TRY(body(agent));
+        return transaction.commit();
+    }
+
+    // Runs `body(agent)` on one view of the file, so that another process's commit can't come between the agent and its rows.
+    template <typename Body>
+    auto view(const AgentKey &key, const Body &body) const -> decltype(body(std::declval<const StoredAgent &>())) {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(const auto transaction, begin(Transaction::Kind::read));
+        ENGRAM_ASSIGN(const StoredAgent agent, tables_.agents.find(key));
+        return body(agent);
+    }
+
+    Result<std::vector<ManifestTable::Entry>> manifests_after(std::int64_t rowid) const {
+        const std::scoped_lock lock(mutex_);
+        return tables_.manifests.page_after(rowid);
+    }
+
+    // Guarded by mutex_. Mutable because SQLite's reads step prepared statements. The database outlives its statements.
+    mutable std::mutex mutex_;
+    mutable Database database_;
+    mutable Tables tables_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Registry>> Registry::open(const std::filesystem::path &file) { return SqliteRegistry::open(file); }
+
+}  // namespace engram

@@ -1,0 +1,128 @@
+// The registry: who the agents are and what they have said, in SQLite (write-ahead log, synchronous=FULL).
+//
+// It is the truth that KV can be recomputed from: agents, messages, tokens, manifests, and the memo of model file hashes. A turn
+// is one transaction: either all of it is there after a crash, or nothing.
+//
+// Threads: thread-safe; one connection guarded by a mutex, statements prepared once. Time stamps are wall-clock milliseconds
+// given by the caller. Every blob row carries a checksum (XXH3-64); a row that doesn't match is reported as `corrupt`, and only
+// for the agent it belongs to. Schema versions are migrated on open; a newer version than the program knows is `incompatible`.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/kv_part.h"
+#include "engram/error.h"
+
+namespace engram {
+
+struct AgentKey {
+    std::string tenant;
+    std::string id;
+    bool operator==(const AgentKey &) const = default;
+};
+
+struct AgentRow {
+    AgentKey key;
+    std::string system_prompt;
+    std::string description;
+    std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;
+    bool pinned = false;
+    std::uint64_t n_tokens = 0;    // committed tokens
+    std::uint64_t n_messages = 0;  // transcript's length, system prompt not counted
+    std::uint64_t n_turns = 0;
+    std::string model;        // display name of the model that the tokens belong to; empty before the first turn
+    std::string vocabulary;   // identity of the tokenizer that the tokens belong to (hex); empty before the first turn
+    std::string forked_from;  // agent id, or empty
+};
+
+struct MessageRow {
+    std::string role;  // "system", "user", "assistant", "tool"
+    std::string content;
+    std::int64_t created_ms = 0;
+};
+
+// Which parts make up an agent's KV at its last turn.
+struct ManifestPart {
+    PartKind kind = PartKind::attention;
+    BlockId id;  // of the segment it belongs to (for `state`: of the prefix it was taken after)
+    // Of the part's rows (window: may be later than the segment's); for state, the position after the prefix.
+    Position first_position = 0;
+    std::uint32_t rows = 0;  // positions covered; for state bytes
+};
+
+struct Manifest {
+    Fingerprint fingerprint;
+    std::uint32_t block_tokens = 0;
+    std::uint64_t n_kv = 0;  // tokens whose KV the parts hold (a prefix of the agent's tokens)
+    std::vector<ManifestPart> parts;
+};
+
+// One turn: everything in it is committed together.
+struct TurnCommit {
+    AgentKey key;
+    std::uint64_t keep_tokens = 0;  // prefix of the committed tokens that stays (the rest is replaced)
+    std::span<const Token> new_tokens;
+    std::vector<MessageRow> new_messages;
+    std::uint64_t keep_messages = UINT64_MAX;  // prefix of the transcript that stays; default: all of it
+    // Null: the manifest stays as it is, also when it names tokens that are replaced here. Its parts are found by the chain of
+    // the tokens, so that what no longer fits is not used.
+    const Manifest *manifest = nullptr;
+    std::int64_t now_ms = 0;
+    std::string model, vocabulary;
+    bool counts_as_turn = true;
+};
+
+class Registry {
+  public:
+    // Creates the file (0600) when absent; its folder must exist. io, locked, corrupt (the file is left as it is), incompatible.
+    static Result<std::unique_ptr<Registry>> open(const std::filesystem::path &file);
+    virtual ~Registry() = default;
+
+    // As given, but with no tokens and no messages yet. already_exists, invalid_argument.
+    virtual Result<AgentRow> create(const AgentRow &row) = 0;
+    virtual Result<AgentRow> get(const AgentKey &key) const = 0;  // not_found
+    // By id; empty tenant: all. A damaged agent is listed by its key, with zeros and a description that says so.
+    virtual Result<std::vector<AgentRow>> list(std::string_view tenant) const = 0;
+    virtual Result<void> remove(const AgentKey &key) = 0;                           // not_found; works for damaged agents too
+    virtual Result<void> rename(const AgentKey &key, std::string_view new_id) = 0;  // not_found, already_exists
+    virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms) = 0;
+    virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
+    virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
+
+    virtual Result<void> commit_turn(const TurnCommit &turn) = 0;
+    virtual Result<void> set_manifest(const AgentKey &key, const Manifest &manifest) = 0;
+    virtual Result<void> clear_manifest(const AgentKey &key) = 0;
+
+    virtual Result<std::vector<MessageRow>> messages(const AgentKey &key) const = 0;
+    virtual Result<std::vector<Token>> tokens(const AgentKey &key) const = 0;         // corrupt
+    virtual Result<std::optional<Manifest>> manifest(const AgentKey &key) const = 0;  // corrupt; nullopt when there is none
+
+    // Calls `visit` for each agent with a manifest; corrupt manifests are reported with an error in place of the manifest.
+    // Agents are read in pages, and no lock is held meanwhile: `visit` may use the registry.
+    virtual Result<void> for_each_manifest(
+        const std::function<void(const AgentRow &, const Result<Manifest> &)> &visit) const = 0;
+
+    // Memo of content hashes of model files.
+    struct FileStamp {
+        std::string path;
+        std::uint64_t bytes = 0;
+        std::int64_t modified_ns = 0;
+        std::uint64_t inode = 0;
+    };
+    virtual std::optional<Digest> remembered_hash(const FileStamp &stamp) const = 0;
+    virtual Result<void> remember_hash(const FileStamp &stamp, const Digest &digest) = 0;
+
+    // SQLite's own integrity check; empty when the file is sound, else one sentence for each problem.
+    virtual Result<std::vector<std::string>> integrity_check() const = 0;
+};
+
+}  // namespace engram

@@ -1,0 +1,142 @@
+#include "registry/registry_fixture.h"
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "registry/sqlite_statement.h"
+
+namespace engram {
+
+bool operator==(const MessageRow &a, const MessageRow &b) {
+    return a.role == b.role && a.content == b.content && a.created_ms == b.created_ms;
+}
+
+bool operator==(const ManifestPart &a, const ManifestPart &b) {
+    return a.kind == b.kind && a.id.bytes == b.id.bytes && a.first_position == b.first_position && a.rows == b.rows;
+}
+
+bool operator==(const Manifest &a, const Manifest &b) {
+    return a.fingerprint.bytes == b.fingerprint.bytes && a.block_tokens == b.block_tokens && a.n_kv == b.n_kv &&
+           a.parts == b.parts;
+}
+
+bool operator==(const AgentRow &a, const AgentRow &b) {
+    return a.key == b.key && a.system_prompt == b.system_prompt && a.description == b.description &&
+           a.created_ms == b.created_ms && a.updated_ms == b.updated_ms && a.last_used_ms == b.last_used_ms &&
+           a.pinned == b.pinned && a.n_tokens == b.n_tokens && a.n_messages == b.n_messages && a.n_turns == b.n_turns &&
+           a.model == b.model && a.vocabulary == b.vocabulary && a.forked_from == b.forked_from;
+}
+
+RegistryTest::RegistryTest() {
+    // In memory where that is possible: the tests sync some ten thousand times.
+    const std::filesystem::path memory = "/dev/shm";
+    const auto base = std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+    std::string pattern = (base / "engram_registry.XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    file_ = folder_ / "registry.db";
+}
+
+RegistryTest::~RegistryTest() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+}
+
+std::unique_ptr<Registry> RegistryTest::open() {
+    auto registry = Registry::open(file_);
+    EXPECT_TRUE(registry) << why(registry);
+    return registry ? std::move(*registry) : nullptr;
+}
+
+AgentRow RegistryTest::agent(const std::string &id) {
+    AgentRow row{.key = {.tenant = "default", .id = id}};
+    row.system_prompt = "You are " + id + ".";
+    row.description = "an agent of a test";
+    row.created_ms = row.updated_ms = row.last_used_ms = 1'700'000'000'000;
+    return row;
+}
+
+void RegistryTest::tamper(const std::string &sql) {
+    sqlite3 *database = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(database) << " in: " << sql;
+    EXPECT_TRUE(sqlite3_total_changes(database) > 0 || sql.starts_with("PRAGMA")) << "nothing changed by: " << sql;
+    ASSERT_EQ(sqlite3_close(database), SQLITE_OK);
+}
+
+std::int64_t RegistryTest::query(const std::string &sql) {
+    auto database = sqlite::Database::open(file_);
+    EXPECT_TRUE(database) << why(database);
+    const auto value = database->integer(sql);
+    EXPECT_TRUE(value) << why(value);
+    return value.value_or(-1);
+}
+
+TurnCommit Turn::commit(const AgentKey &key) const {
+    TurnCommit turn{.key = key};
+    turn.keep_tokens = keep_tokens;
+    turn.new_tokens = tokens;
+    turn.new_messages = messages;
+    turn.keep_messages = keep_messages;
+    turn.manifest = manifest ? &*manifest : nullptr;
+    turn.now_ms = 1'700'000'001'000;
+    turn.model = "tiny";
+    turn.vocabulary = "0123";
+    return turn;
+}
+
+void Turn::apply(Conversation &conversation) const {
+    conversation.tokens.resize(keep_tokens);
+    conversation.tokens.insert(conversation.tokens.end(), tokens.begin(), tokens.end());
+    conversation.messages.resize(keep_messages);
+    conversation.messages.insert(conversation.messages.end(), messages.begin(), messages.end());
+    if (manifest) conversation.manifest = manifest;
+    ++conversation.n_turns;
+}
+
+Manifest random_manifest(std::mt19937_64 &random, std::uint64_t n_kv) {
+    Manifest manifest{.block_tokens = 32U << random() % 6, .n_kv = n_kv};
+    std::ranges::generate(manifest.fingerprint.bytes, [&] { return static_cast<std::uint8_t>(random()); });
+    for (auto n = random() % 9; n > 0; --n) {
+        ManifestPart part{.kind = static_cast<PartKind>(random() % kPartKinds)};
+        std::ranges::generate(part.id.bytes, [&] { return static_cast<std::uint8_t>(random()); });
+        part.first_position = static_cast<Position>(random() % 100'000);
+        part.rows = static_cast<std::uint32_t>(random() % 1024);
+        manifest.parts.push_back(part);
+    }
+    return manifest;
+}
+
+Turn random_turn(std::mt19937_64 &random, const Conversation &before) {
+    Turn turn{.keep_tokens = before.tokens.size(), .keep_messages = before.messages.size()};
+    if (random() % 4 == 0) {
+        turn.keep_tokens = random() % (turn.keep_tokens + 1);
+        turn.keep_messages = random() % (turn.keep_messages + 1);
+    }
+    turn.tokens.resize(random() % 50);
+    std::ranges::generate(turn.tokens, [&] { return static_cast<Token>(random() % 262'144); });
+    for (auto n = random() % 3; n > 0; --n) {
+        std::string content(random() % 200, ' ');
+        std::ranges::generate(content, [&] { return static_cast<char>(random()); });  // any bytes, NUL and broken UTF-8 too
+        turn.messages.push_back(
+            {.role = n == 1 ? "assistant" : "user", .content = content, .created_ms = static_cast<int>(random() % 1000)});
+    }
+    if (random() % 2 == 0) turn.manifest = random_manifest(random, random() % (turn.keep_tokens + turn.tokens.size() + 1));
+    return turn;
+}
+
+Result<Conversation> conversation_of(const Registry &registry, const AgentKey &key) {
+    Conversation conversation;
+    ENGRAM_ASSIGN(const AgentRow row, registry.get(key));
+    conversation.n_turns = row.n_turns;
+    ENGRAM_ASSIGN(conversation.tokens, registry.tokens(key));
+    ENGRAM_ASSIGN(conversation.messages, registry.messages(key));
+    ENGRAM_ASSIGN(conversation.manifest, registry.manifest(key));
+    EXPECT_EQ(row.n_tokens, conversation.tokens.size());
+    EXPECT_EQ(row.n_messages, conversation.messages.size());
+    return conversation;
+}
+
+}  // namespace engram

@@ -1,0 +1,70 @@
+#include "registry/schema.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "registry/registry_fixture.h"
+
+namespace engram {
+namespace {
+
+TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    std::vector<std::string> migrations(registry_migrations().begin(), registry_migrations().end());
+    const auto newest = static_cast<std::int64_t>(migrations.size());
+    migrations.emplace_back("CREATE TABLE later (x INTEGER)");
+    migrations.emplace_back("INSERT INTO later SELECT count(*) FROM agents");
+    {
+        auto database = open_registry_file(file_, migrations);
+        ASSERT_TRUE(database) << why(database);
+        EXPECT_EQ(database->integer("SELECT x FROM later"), 1);
+        EXPECT_EQ(database->integer("PRAGMA user_version"), newest + 2);
+    }
+    EXPECT_TRUE(open_registry_file(file_, migrations));  // nothing runs twice
+    const auto older = Registry::open(file_);            // the program of today finds a file from the future
+    EXPECT_EQ(code_of(older), ErrorCode::incompatible) << why(older);
+}
+
+TEST_F(RegistryTest, AMigrationThatFailsLeavesTheOldVersion) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    std::vector<std::string> migrations(registry_migrations().begin(), registry_migrations().end());
+    migrations.emplace_back("CREATE TABLE later (x INTEGER)");
+    migrations.emplace_back("INSERT INTO nowhere VALUES (1)");
+    EXPECT_FALSE(open_registry_file(file_, migrations));
+    EXPECT_EQ(query("SELECT count(*) FROM sqlite_schema WHERE name = 'later'"), 0);
+    EXPECT_TRUE(open()->get(key("a")));
+}
+
+TEST_F(RegistryTest, TablesFromTheFuture) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    tamper("PRAGMA user_version = 1000");
+    const auto opened = Registry::open(file_);
+    EXPECT_EQ(code_of(opened), ErrorCode::incompatible);
+    EXPECT_NE(why(opened).find("1000"), std::string::npos) << why(opened);
+    tamper("PRAGMA user_version = 0");
+    EXPECT_EQ(code_of(Registry::open(file_)), ErrorCode::corrupt);
+}
+
+TEST_F(RegistryTest, AnotherProgramsDatabase) {
+    tamper("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')");
+    EXPECT_EQ(code_of(Registry::open(file_)), ErrorCode::incompatible);
+    EXPECT_EQ(query("SELECT count(*) FROM recipes"), 1);
+}
+
+TEST_F(RegistryTest, AMissingTable) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    tamper("PRAGMA foreign_keys = OFF; DROP TABLE manifests");
+    EXPECT_EQ(code_of(Registry::open(file_)), ErrorCode::corrupt);
+}
+
+TEST_F(RegistryTest, CommitsAreDurable) {
+    auto database = open_registry_file(file_, registry_migrations());
+    ASSERT_TRUE(database) << why(database);
+    EXPECT_EQ(database->integer("PRAGMA synchronous"), 2);  // FULL
+    EXPECT_EQ(database->integer("PRAGMA foreign_keys"), 1);
+    EXPECT_EQ(database->integer("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+}
+
+}  // namespace
+}  // namespace engram
