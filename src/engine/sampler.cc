@@ -1,0 +1,257 @@
+#include "engine/sampler.h"
+
+#include <llama.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <format>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+
+namespace engram {
+
+namespace {
+
+// Stand in for infinities, which turn a softmax into NaN, and which libllama's bucket sort converts to int. Far beyond any real
+// logit.
+constexpr float kLargest = 1e8F;
+constexpr std::size_t kMaxGrammarBytes = 256 << 10;
+constexpr int kMaxGrammarNesting = 64;
+constexpr std::int32_t kMaxPenaltyTokens = 1 << 16;
+
+struct FreeSampler {
+    void operator()(llama_sampler *sampler) const { llama_sampler_free(sampler); }
+};
+using Handle = std::unique_ptr<llama_sampler, FreeSampler>;
+
+bool has_penalties(const Sampling &sampling) {
+    return sampling.penalty_last_n > 0 &&
+           (sampling.repeat_penalty != 1.0F || sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F);
+}
+
+Result<void> check_range(std::string_view name, float value, float low, float high) {
+    if (value >= low && value <= high) return {};
+    return fail(ErrorCode::invalid_argument, std::format("{} must be from {} to {}, not {}", name, low, high, value));
+}
+
+Result<void> check_values(const Sampling &sampling, std::uint32_t vocabulary) {
+    ENGRAM_TRY(check_range("temperature", sampling.temperature, 0.0F, 100.0F));
+    ENGRAM_TRY(check_range("top_p", sampling.top_p, 0.0F, 1.0F));
+    ENGRAM_TRY(check_range("min_p", sampling.min_p, 0.0F, 1.0F));
+    ENGRAM_TRY(check_range("repeat_penalty", sampling.repeat_penalty, 0.01F, 100.0F));
+    ENGRAM_TRY(check_range("presence_penalty", sampling.presence_penalty, -100.0F, 100.0F));
+    ENGRAM_TRY(check_range("frequency_penalty", sampling.frequency_penalty, -100.0F, 100.0F));
+    if (sampling.top_k < 0)
+        return fail(ErrorCode::invalid_argument, std::format("top_k must not be negative, but is {}", sampling.top_k));
+    if (sampling.penalty_last_n < 0 || sampling.penalty_last_n > kMaxPenaltyTokens) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("penalty_last_n must be from 0 to {}, not {}", kMaxPenaltyTokens, sampling.penalty_last_n));
+    }
+    for (const auto &[token, bias] : sampling.logit_bias) {
+        if (token < 0 || static_cast<std::uint32_t>(token) >= vocabulary) {
+            return fail(ErrorCode::invalid_argument,
+                        std::format("logit_bias names token {}, but the model has 0 to {}", token, vocabulary - 1));
+        }
+        if (std::isnan(bias))
+            return fail(ErrorCode::invalid_argument, std::format("logit_bias of token {} isn't a number", token));
+    }
+    return {};
+}
+
+// How deep parentheses are nested outside of literals, character classes and comments. libllama's parser recurses into each.
+int grammar_nesting(std::string_view grammar) {
+    int depth = 0;
+    int deepest = 0;
+    char closing = 0;  // what ends the literal, class or comment that we are in
+    for (std::size_t i = 0; i < grammar.size(); ++i) {
+        const char c = grammar[i];
+        if (closing != 0) {
+            if (c == '\\' && closing != '\n') {
+                ++i;
+            } else if (c == closing) {
+                closing = 0;
+            }
+        } else if (c == '"') {
+            closing = '"';
+        } else if (c == '[') {
+            closing = ']';
+        } else if (c == '#') {
+            closing = '\n';
+        } else if (c == '(') {
+            deepest = std::max(deepest, ++depth);
+        } else if (c == ')') {
+            --depth;
+        }
+    }
+    return deepest;
+}
+
+Result<Handle> make_grammar(const llama_vocab *vocab, const std::string &grammar) {
+    if (grammar.empty()) return Handle();
+    if (grammar.size() > kMaxGrammarBytes) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("the grammar has {} bytes; at most {} are taken", grammar.size(), kMaxGrammarBytes));
+    }
+    if (grammar.find('\0') != std::string::npos) return fail(ErrorCode::invalid_argument, "the grammar has a zero byte");
+    if (grammar_nesting(grammar) > kMaxGrammarNesting) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("the grammar's parentheses are nested deeper than {}", kMaxGrammarNesting));
+    }
+    static_cast<void>(last_engine_error());
+    std::string why;
+    try {
+        Handle made(llama_sampler_init_grammar(vocab, grammar.c_str(), "root"));
+        if (made != nullptr) return made;
+        why = last_engine_error();
+    } catch (const std::exception &error) {
+        why = error.what();
+    }
+    if (why.empty()) why = "it isn't GBNF with a rule \"root\"";
+    return fail(ErrorCode::invalid_argument, std::format("the grammar can't be used: {}", why));
+}
+
+Handle make_chain(const Sampling &sampling, std::int32_t vocabulary) {
+    Handle chain(llama_sampler_chain_init(llama_sampler_chain_default_params()));
+    const auto add = [&chain](llama_sampler *sampler) { llama_sampler_chain_add(chain.get(), sampler); };
+    if (has_penalties(sampling)) {
+        add(llama_sampler_init_penalties(vocabulary, sampling.penalty_last_n, sampling.repeat_penalty, sampling.frequency_penalty,
+                                         sampling.presence_penalty));
+    }
+    if (sampling.temperature == 0.0F) {  // the others can't change which token is the most probable
+        add(llama_sampler_init_greedy());
+        return chain;
+    }
+    if (sampling.top_k > 0) add(llama_sampler_init_top_k(sampling.top_k));
+    if (sampling.top_p < 1.0F) add(llama_sampler_init_top_p(sampling.top_p, 1));
+    if (sampling.min_p > 0.0F) add(llama_sampler_init_min_p(sampling.min_p, 1));
+    add(llama_sampler_init_temp(sampling.temperature));
+    add(llama_sampler_init_dist(sampling.seed));
+    return chain;
+}
+
+}  // namespace
+
+struct Sampler::Impl {
+    const llama_vocab *vocab = nullptr;
+    Handle chain;    // penalties to draw
+    Handle grammar;  // null: none
+    bool greedy = false;
+    std::vector<std::pair<Token, float>> bias;
+    std::vector<llama_token_data> candidates;  // reused: a large vocabulary's take megabytes
+
+    llama_token_data_array fill(std::span<const float> logits);
+    Token pick(llama_token_data_array all);
+    bool fits_grammar(Token token);
+    Token end_token() const;
+    Token sample(std::span<const float> logits);
+};
+
+llama_token_data_array Sampler::Impl::fill(std::span<const float> logits) {
+    const auto bounded = [](float logit) { return std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest); };
+    candidates.resize(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        candidates[i] = {.id = static_cast<llama_token>(i), .logit = bounded(logits[i]), .p = 0.0F};
+    }
+    for (const auto &[token, value] : bias) {
+        float &logit = candidates[static_cast<std::size_t>(token)].logit;
+        logit = bounded(logit + value);
+    }
+    return {.data = candidates.data(), .size = candidates.size(), .selected = -1, .sorted = false};
+}
+
+Token Sampler::Impl::pick(llama_token_data_array all) {
+    llama_sampler_apply(chain.get(), &all);
+    const bool chosen = all.selected >= 0 && static_cast<std::size_t>(all.selected) < all.size;
+    return chosen ? all.data[all.selected].id : end_token();
+}
+
+bool Sampler::Impl::fits_grammar(Token token) {
+    llama_token_data one{.id = token, .logit = 1.0F, .p = 0.0F};
+    llama_token_data_array array{.data = &one, .size = 1, .selected = -1, .sorted = false};
+    llama_sampler_apply(grammar.get(), &array);
+    return one.logit != -std::numeric_limits<float>::infinity();
+}
+
+Token Sampler::Impl::end_token() const {
+    const Token turn = llama_vocab_eot(vocab);
+    if (turn >= 0) return turn;
+    const Token end = llama_vocab_eos(vocab);
+    return end >= 0 ? end : 0;
+}
+
+Token Sampler::Impl::sample(std::span<const float> logits) {
+    Token token = 0;
+    if (grammar == nullptr) {
+        token = pick(fill(logits));
+    } else {
+        // The whole vocabulary's texts against the grammar cost far more than a greedy pick that usually fits anyway.
+        bool fits = false;
+        if (greedy) {
+            token = pick(fill(logits));
+            fits = fits_grammar(token);
+        }
+        if (!fits) {
+            llama_token_data_array all = fill(logits);
+            llama_sampler_apply(grammar.get(), &all);
+            const bool none = std::all_of(all.data, all.data + all.size, [](const llama_token_data &candidate) {
+                return candidate.logit == -std::numeric_limits<float>::infinity();
+            });
+            if (none) return end_token();  // not accepted: the grammar would abort on it
+            token = pick(all);
+        }
+        llama_sampler_accept(grammar.get(), token);
+    }
+    llama_sampler_accept(chain.get(), token);
+    return token;
+}
+
+Sampler::Sampler(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Sampler::~Sampler() = default;
+Sampler::Sampler(Sampler &&) noexcept = default;
+Sampler &Sampler::operator=(Sampler &&) noexcept = default;
+
+Result<Sampler> Sampler::create(const Model &model, const Sampling &sampling) {
+    ENGRAM_TRY(check_values(sampling, model.vocabulary_size()));
+    auto impl = std::make_unique<Impl>();
+    impl->vocab = model.vocabulary();
+    impl->greedy = sampling.temperature == 0.0F;
+    ENGRAM_ASSIGN(impl->grammar, make_grammar(impl->vocab, sampling.grammar));
+    impl->chain = make_chain(sampling, static_cast<std::int32_t>(model.vocabulary_size()));
+    impl->bias = sampling.logit_bias;
+    // Tokens that the model's makers never want to see.
+    std::int32_t count = 0;
+    const llama_token *suppressed = llama_vocab_get_suppress_tokens(impl->vocab, &count);
+    for (std::int32_t i = 0; suppressed != nullptr && i < count; ++i) {
+        if (suppressed[i] >= 0 && static_cast<std::uint32_t>(suppressed[i]) < model.vocabulary_size()) {
+            impl->bias.emplace_back(suppressed[i], -kLargest);
+        }
+    }
+    return Sampler(std::move(impl));
+}
+
+void Sampler::observe(std::span<const Token> tokens) {
+    for (const Token token : tokens) {
+        if (token >= 0 && token < llama_vocab_n_tokens(impl_->vocab)) llama_sampler_accept(impl_->chain.get(), token);
+    }
+}
+
+Token Sampler::sample(llama_context *context, std::int32_t index) {
+    const float *logits = llama_get_logits_ith(context, index);
+    if (logits == nullptr) return impl_->end_token();
+    return sample({logits, static_cast<std::size_t>(llama_vocab_n_tokens(impl_->vocab))});
+}
+
+Token Sampler::sample(std::span<const float> logits) {
+    try {
+        return impl_->sample(logits);
+    } catch (const std::exception &) {
+        // Only a grammar throws (its text can't be continued by the token's): from here on nothing fits it.
+        return impl_->end_token();
+    }
+}
+
+}  // namespace engram
