@@ -1,0 +1,293 @@
+#include "chat/conversation.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <format>
+#include <utility>
+
+#include "chat/jinja.h"
+
+namespace engram {
+namespace {
+
+constexpr std::string_view kChatMl =
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+// Contents of probe messages; letters only, so that no template trims, splits or escapes them.
+constexpr std::string_view kSystemProbe = "engramprobesystem";
+constexpr std::string_view kUserProbe = "engramprobeuser";
+constexpr std::string_view kAnswerProbe = "engramprobeanswer";
+constexpr std::string_view kSecondUserProbe = "engramprobesecond";
+
+constexpr std::string_view kSystem = "system";
+constexpr std::string_view kUser = "user";
+constexpr std::string_view kAssistant = "assistant";
+
+bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
+
+// Whether all of `parts` stand in `text`, each after the one before.
+bool contains_in_order(std::string_view text, std::span<const std::string_view> parts) {
+    std::size_t at = 0;
+    for (const std::string_view part : parts) {
+        const std::size_t found = text.find(part, at);
+        if (found == std::string_view::npos) {
+            return false;
+        }
+        at = found + part.size();
+    }
+    return true;
+}
+
+void append_paragraph(std::string &text, std::string_view paragraph) {
+    if (!text.empty() && !paragraph.empty()) {
+        text += "\n\n";
+    }
+    text += paragraph;
+}
+
+std::string reminder(std::string_view text) { return std::format("<system-reminder>\n{}\n</system-reminder>", text); }
+
+// A text that stands in no message, in place of the last answer: what follows it in a rendering follows the answer, whatever the
+// template trims from real answers. Letters and digits only, as above.
+std::string sentinel(std::string_view start, std::span<const ChatMessage> history, std::span<const ChatMessage> added) {
+    std::string text(start);
+    const auto holds = [&](const ChatMessage &message) { return message.content.contains(text); };
+    while (std::ranges::any_of(history, holds) || std::ranges::any_of(added, holds)) {
+        text += "x7";
+    }
+    return text;
+}
+
+std::vector<ChatMessage> joined(std::span<const ChatMessage> history, std::span<const ChatMessage> added) {
+    std::vector<ChatMessage> all(history.begin(), history.end());
+    all.insert(all.end(), added.begin(), added.end());
+    return all;
+}
+
+// How long the end-of-turn marker at the start of `text` is, with white space before it that the model never saw; 0 when there is
+// none. The marker is the vocabulary's end-of-sequence text or something that looks like a control token: <...> without white
+// space or another < inside.
+std::size_t marker_length(std::string_view text, std::string_view eos) {
+    constexpr std::size_t kLongestMarker = 96;
+    std::size_t start = 0;
+    while (start < text.size() && is_space(text[start])) {
+        ++start;
+    }
+    const std::string_view rest = text.substr(start, std::max(kLongestMarker, eos.size()));
+    if (!eos.empty() && rest.starts_with(eos)) {
+        return start + eos.size();
+    }
+    if (!rest.starts_with('<')) {
+        return 0;
+    }
+    for (std::size_t i = 1; i < rest.size() && rest[i] != '<' && !is_space(rest[i]); ++i) {
+        if (rest[i] == '>') {
+            return start + i + 1;
+        }
+    }
+    return 0;
+}
+
+class JinjaChatTemplate final : public ChatTemplate {
+  public:
+    JinjaChatTemplate(JinjaTemplate jinja, std::string_view bos, std::string_view eos)
+        : jinja_(std::move(jinja)), bos_(bos), eos_(eos) {}
+
+    // Learns by rendering probes what the template supports. Only called before the object is handed out.
+    Result<void> probe() {
+        const std::vector<ChatMessage> user = {{std::string(kUser), std::string(kUserProbe)}};
+        Result<std::string> plain = render_raw(user, true);
+        if (!plain.has_value() || !plain->contains(kUserProbe)) {
+            typed_content_ = true;
+            const Result<std::string> typed = render_raw(user, true);
+            if (!typed.has_value() || !typed->contains(kUserProbe)) {
+                return plain.has_value()
+                           ? fail(ErrorCode::invalid_argument, "the chat template leaves a user message out of the prompt")
+                           : Result<void>(std::unexpected(std::move(plain.error())));
+            }
+        }
+        // In front of the first user message, not (as some do) of the last one: that text would move, and be read, with each
+        // turn.
+        system_first_ = renders_in_order(
+            {{{kSystem, kSystemProbe}, {kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kUser, kSecondUserProbe}}});
+        system_anywhere_ =
+            system_first_ &&
+            renders_in_order(
+                {{{kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kSystem, kSystemProbe}, {kUser, kSecondUserProbe}}});
+        return {};
+    }
+
+    Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt) const override {
+        return render_raw(adapt(messages), add_generation_prompt);
+    }
+
+    Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
+                                  bool answer_closed) const override {
+        if (history.empty()) {
+            return render(added, true);
+        }
+        if (history.back().role != kAssistant) {
+            return after_prompt(history, added);
+        }
+        const std::string mark = sentinel("engramanswer", history, added);
+        ENGRAM_ASSIGN(std::string tail, after_answer(mark, history, added, true));
+        ENGRAM_ASSIGN(const std::string other, after_answer(sentinel("othertextq", history, added), history, added, true));
+        if (tail != other) {
+            return fail(
+                ErrorCode::unsupported,
+                "the chat template makes what follows an answer depend on the answer's text, so a turn can't be appended to it");
+        }
+        return answer_closed ? without_end_marker(std::move(tail), mark, history, added) : std::move(tail);
+    }
+
+  private:
+    struct Probe {
+        std::string_view role;
+        std::string_view content;
+    };
+
+    bool renders_in_order(const std::array<Probe, 4> &probes) const {
+        std::vector<ChatMessage> messages;
+        std::vector<std::string_view> contents;
+        for (const Probe &probe : probes) {
+            messages.emplace_back(std::string(probe.role), std::string(probe.content));
+            contents.push_back(probe.content);
+        }
+        const Result<std::string> text = render_raw(messages, false);
+        return text.has_value() && contains_in_order(*text, contents);
+    }
+
+    Result<std::string> render_raw(std::span<const ChatMessage> messages, bool add_generation_prompt) const {
+        std::vector<JinjaMessage> views;
+        views.reserve(messages.size());
+        for (const ChatMessage &message : messages) {
+            views.push_back({.role = message.role, .content = message.content});
+        }
+        ENGRAM_ASSIGN(std::string text, jinja_.render({.messages = views,
+                                                       .bos_token = bos_,
+                                                       .eos_token = eos_,
+                                                       .add_generation_prompt = add_generation_prompt,
+                                                       .typed_content = typed_content_}));
+        if (!bos_.empty() && text.starts_with(bos_)) {
+            text.erase(0, bos_.size());
+        }
+        return text;
+    }
+
+    // The messages with system texts where the template can take them: at the front, joined into one, or in front of the first
+    // user message; later ones stay where they are, as a marked reminder in front of the next user message.
+    std::vector<ChatMessage> adapt(std::span<const ChatMessage> messages) const {
+        std::vector<ChatMessage> result;
+        if (system_anywhere_) {
+            result.assign(messages.begin(), messages.end());
+            return result;
+        }
+        std::string waiting;  // system text for the next user message
+        const auto is_system = [](const ChatMessage &message) { return message.role == kSystem; };
+        const auto body = std::ranges::find_if_not(messages, is_system);
+        for (const ChatMessage &message : std::ranges::subrange(messages.begin(), body)) {
+            append_paragraph(waiting, message.content);
+        }
+        if (system_first_ && body != messages.begin()) {
+            result.emplace_back(std::string(kSystem), std::exchange(waiting, {}));
+        }
+        for (const ChatMessage &message : std::ranges::subrange(body, messages.end())) {
+            if (is_system(message)) {
+                append_paragraph(waiting, reminder(message.content));
+                continue;
+            }
+            if (waiting.empty()) {
+                result.push_back(message);
+                continue;
+            }
+            std::string text = std::exchange(waiting, {});
+            if (message.role == kUser) {
+                append_paragraph(text, message.content);
+                result.emplace_back(std::string(kUser), std::move(text));
+            } else {
+                result.emplace_back(std::string(kUser), std::move(text));
+                result.push_back(message);
+            }
+        }
+        if (!waiting.empty()) {
+            result.emplace_back(std::string(kUser), std::move(waiting));
+        }
+        return result;
+    }
+
+    // What the template puts after the history's last answer, in which `mark` stands for that answer.
+    Result<std::string> after_answer(std::string_view mark, std::span<const ChatMessage> history,
+                                     std::span<const ChatMessage> added, bool add_generation_prompt) const {
+        std::vector<ChatMessage> all = joined(history, added);
+        all[history.size() - 1].content = mark;
+        ENGRAM_ASSIGN(std::string text, render(all, add_generation_prompt));
+        const std::size_t at = text.find(mark);
+        if (at == std::string::npos) {
+            return fail(ErrorCode::unsupported,
+                        "the chat template leaves the last answer out of the prompt, so a turn can't be appended to it");
+        }
+        text.erase(0, at + mark.size());
+        if (text.contains(mark)) {
+            return fail(ErrorCode::unsupported,
+                        "the chat template repeats an answer in the prompt, so a turn can't be appended to it");
+        }
+        return text;
+    }
+
+    // `tail` without the end-of-turn marker, which the model has read. A marker counts only when the template closes an answer
+    // that nothing follows with it as well: otherwise it opens the next message (some formats have no end-of-turn text at all).
+    Result<std::string> without_end_marker(std::string tail, std::string_view mark, std::span<const ChatMessage> history,
+                                           std::span<const ChatMessage> added) const {
+        const std::size_t size = marker_length(tail, eos_);
+        const std::string_view marker = std::string_view(tail).substr(0, size);
+        if (size == 0) {
+            return tail;
+        }
+        bool closes = !eos_.empty() && marker.ends_with(eos_);
+        // A template may close its last message only when a generation prompt follows.
+        for (const bool generation_prompt : {false, true}) {
+            if (!closes && !(generation_prompt && added.empty())) {
+                const Result<std::string> closing = after_answer(mark, history, {}, generation_prompt);
+                closes = closing.has_value() && closing->starts_with(marker);
+            }
+        }
+        if (closes) {
+            tail.erase(0, size);
+        }
+        return tail;
+    }
+
+    Result<std::string> after_prompt(std::span<const ChatMessage> history, std::span<const ChatMessage> added) const {
+        ENGRAM_ASSIGN(const std::string before, render(history, false));
+        ENGRAM_ASSIGN(std::string text, render(joined(history, added), true));
+        if (!text.starts_with(before)) {
+            return fail(
+                ErrorCode::unsupported,
+                "the chat template renders the history anew when messages are added to one that doesn't end with an answer");
+        }
+        text.erase(0, before.size());
+        return text;
+    }
+
+    JinjaTemplate jinja_;
+    std::string bos_, eos_;
+    bool typed_content_ = false;
+    bool system_first_ = false;     // one system message, at the front
+    bool system_anywhere_ = false;  // and between other messages
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string_view jinja, std::string_view bos, std::string_view eos) {
+    ENGRAM_ASSIGN(JinjaTemplate parsed, JinjaTemplate::parse(jinja.empty() ? kChatMl : jinja));
+    auto result = std::make_unique<JinjaChatTemplate>(std::move(parsed), bos, eos);
+    ENGRAM_TRY(result->probe());
+    return result;
+}
+
+}  // namespace engram

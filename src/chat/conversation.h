@@ -1,0 +1,53 @@
+// Messages into prompt text, with the model's own Jinja template, so that a turn appends to what the model has already read.
+//
+// The text that the model has read (and what it sampled) is authoritative; a new turn is the text that the template would put
+// after it. For a template that renders history unchanged this is exactly the template's own output; for one that rewrites
+// history (drops old thinking, trims answers) the history stays as it was read. Pure: no I/O, no libllama. Thread-safe after
+// construction.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engram/error.h"
+
+namespace engram {
+
+struct ChatMessage {
+    std::string role;
+    std::string content;
+};
+
+class ChatTemplate {
+  public:
+    // An empty `jinja` gives the built-in ChatML template. `bos` and `eos` are the vocabulary's texts.
+    // invalid_argument: the template can't be parsed or rendered (with the reason).
+    static Result<std::unique_ptr<ChatTemplate>> create(std::string_view jinja, std::string_view bos, std::string_view eos);
+    virtual ~ChatTemplate() = default;
+
+    // The whole conversation as text. BOS text at the very front is removed (the tokenizer adds the token).
+    // invalid_argument: the template raised an exception (e.g. roles must alternate); the message is the template's.
+    virtual Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt) const = 0;
+
+    // The text to append after what the model has read, for a turn that adds `added` to `history`.
+    // `history` is everything before (system prompt included); when it ends with an assistant message, the model has read that
+    // message's text as far as it was sampled: `answer_closed` says whether its end-of-turn token was read too.
+    // For an empty history this is render(added, true): a first turn has its system prompt in `added`. A history that ends with
+    // another message was read as render(history, false).
+    //
+    // System texts: a template without a system role gets the first ones in front of the first user message, and one that takes a
+    // system message only at the front gets later ones in front of the next user message, marked as a reminder.
+    //
+    // `answer_closed`: the template's end-of-turn text is left out at the start of the result, with white space before it. That
+    // is `eos`, or a text that looks like a control token (<...>) with which the template closes a last answer too. In a format
+    // without such a text (an answer ends where the next role's marker begins) nothing is left out.
+    //
+    // unsupported: the template drops or repeats the last answer, or what follows an answer depends on the answer's text.
+    virtual Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
+                                          bool answer_closed) const = 0;
+};
+
+}  // namespace engram

@@ -1,0 +1,52 @@
+// One Jinja template, parsed once and rendered many times: the only door to the Jinja library (minja).
+//
+// A template comes from a model file, so it is foreign code. Its text is checked first (jinja_source.h); a rendering has a budget
+// of steps, of bytes put out and of stack, and a bounded `range`. Exceptions of the library become errors. What can't be bounded
+// from outside the library: memory that a template makes by doubling a text in a loop's own variable, by multiplying a text with
+// a number or splitting it at a computed empty separator, and nested loops over literal lists only. A model file that does that
+// stops the process, as one with hostile tensors might.
+//
+// Thread-safe after parse: each rendering has its own variables.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engram/error.h"
+
+namespace engram {
+
+struct JinjaMessage {
+    std::string_view role;
+    std::string_view content;
+};
+
+struct JinjaInput {
+    std::span<const JinjaMessage> messages = {};
+    std::string_view bos_token = {};
+    std::string_view eos_token = {};
+    bool add_generation_prompt = false;
+    bool typed_content = false;  // content as a list with one text part, which some templates want
+};
+
+class JinjaTemplate {
+  public:
+    static Result<JinjaTemplate> parse(std::string_view source);  // invalid_argument, with the place in the source
+    ~JinjaTemplate();
+    JinjaTemplate(JinjaTemplate &&) noexcept;
+    JinjaTemplate &operator=(JinjaTemplate &&) noexcept;
+
+    // What the template puts out for `input`. `strftime_now` gives a fixed date (26 July 2024, the one that Llama 3's template
+    // falls back to): a real one would change the prompt's first lines each day, and with them every stored block after it.
+    // invalid_argument: the template raised an exception (its message is passed on), failed or exceeded its budget.
+    Result<std::string> render(const JinjaInput &input) const;
+
+  private:
+    struct Parsed;
+    explicit JinjaTemplate(std::unique_ptr<Parsed> parsed);
+    std::unique_ptr<Parsed> parsed_;
+};
+
+}  // namespace engram

@@ -1,0 +1,68 @@
+// Turns many runs into batches: each step decodes one token of every run that is answering, together with one chunk of one run
+// that is still prefilling, so that a long prefill never stops the others.
+//
+// A Run is one sequence being computed. The scheduler knows nothing of agents, storage or text: it computes tokens, tells the run
+// how far its KV reaches, and asks it for the next token when there are logits.
+//
+// Threads: the engine thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/context.h"
+
+namespace engram {
+
+class Run {
+  public:
+    virtual ~Run() = default;
+
+    // The sequence, the position of the first token still to be computed, and those tokens. Read before each step.
+    virtual SequenceId sequence() const = 0;
+    virtual Position next_position() const = 0;
+    virtual std::span<const Token> pending() const = 0;  // never empty while the run is in the scheduler
+    // A chunk that starts at next_position() must not go beyond this position (checkpoints are taken there).
+    virtual Position chunk_end() const = 0;
+
+    // Called at the start of each step; true takes the run out of the scheduler (it has already finished itself).
+    virtual bool stopped() = 0;
+    // `count` of the pending tokens have been computed.
+    virtual void computed(std::size_t count) = 0;
+    // All pending tokens are computed and their logits are output `index` of the context's last batch. The run appends the next
+    // token to pending() and returns true, or finishes itself and returns false.
+    virtual bool choose(Context &context, std::size_t index) = 0;
+    // The engine failed; the run's sequence has been cleared. The run is out of the scheduler.
+    virtual void failed(const Error &error) = 0;
+};
+
+class Scheduler {
+  public:
+    explicit Scheduler(Context &context) : context_(context) {}
+
+    void add(std::shared_ptr<Run> run) { runs_.push_back(std::move(run)); }
+    bool empty() const { return runs_.empty(); }
+    std::size_t size() const { return runs_.size(); }
+
+    // One batch. Runs that finished, stopped or failed are no longer in the scheduler afterwards.
+    void step();
+
+  private:
+    struct Share {
+        std::size_t run = 0;    // index in runs_
+        std::size_t count = 0;  // tokens of it in the batch
+    };
+    void build_batch();
+    void append(std::size_t run, std::size_t count);
+    void fail_batch(const Error &error);
+
+    Context &context_;
+    std::vector<std::shared_ptr<Run>> runs_;
+    std::size_t next_prefill_ = 0;  // whose chunk comes next, round-robin
+    std::vector<BatchToken> batch_;
+    std::vector<Share> shares_;
+};
+
+}  // namespace engram
