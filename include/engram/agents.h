@@ -1,0 +1,196 @@
+// Agents whose memory survives the process: the public face of libengram.
+//
+//     auto manager = engram::AgentManager::open({.home = "/var/lib/me", .model = {.path = "model.gguf"}});
+//     (*manager)->create({.id = "analyst", .system_prompt = "You analyse logs."});
+//     auto answer = (*manager)->generate("analyst", {.prompt = "What happened at noon?"});
+//     std::puts(answer->text.c_str());
+//
+// An agent is a named, durable conversation partner: a system prompt, a transcript, its tokens, and the KV cache that the model
+// built while reading them. A turn (one prompt and its answer) is committed to disk (transcript and tokens) before `generate`
+// returns and before the last piece of a streamed answer is delivered. KV blocks are written in the background; after a crash
+// whatever KV is missing is recomputed from the tokens.
+//
+// Residency of an agent's KV: hot (cells of the context), memory (host memory), disk. Any number of agents may exist; those that
+// run are brought in, those that wait make room. Nothing but time depends on where an agent is.
+//
+// Threads: every method of AgentManager may be called from any thread. One thread of the manager's own talks to the model; calls
+// that need it wait in a queue, and turns that run at the same time are decoded in one batch. Callbacks run on the thread that
+// called generate, so a slow one delays nobody else; they must not call generate for the same agent. Two turns of one agent run
+// one after the other.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engram/error.h"
+#include "engram/sampling.h"
+
+namespace engram {
+
+struct ModelOptions {
+    std::filesystem::path path;           // a GGUF file
+    std::uint32_t context_tokens = 8192;  // cells of the context, shared by all hot agents
+    std::uint32_t batch_tokens = 512;     // prefill chunk; cancellation is checked between chunks
+    std::uint32_t max_running = 8;        // agents decoding at the same time
+    std::int32_t threads = 0;             // 0: as many as the machine has processors
+    std::int32_t gpu_layers = -1;         // -1: all
+    std::string kv_type_k = "f16";        // f32, f16, bf16, q8_0, q4_0, ...
+    std::string kv_type_v = "f16";
+    float rope_freq_base = 0.0F;  // 0: the model's own
+    float rope_freq_scale = 0.0F;
+    struct Adapter {
+        std::filesystem::path path;  // a LoRA GGUF
+        float scale = 1.0F;
+    };
+    std::vector<Adapter> adapters;
+};
+
+struct StorageOptions {
+    std::uint32_t block_tokens = 256;  // power of two, 32 to 1024
+    std::uint64_t disk_budget_bytes = 16ULL << 30;
+    std::uint64_t memory_budget_bytes = 1ULL << 30;
+    std::string stored_type;                 // empty: exactly what the context holds; f16, q8_0, q4_0: lossy
+    std::uint32_t checkpoint_tokens = 2048;  // distance of checkpoints inside a long prefill (window and recurrent models)
+};
+
+struct ManagerOptions {
+    std::filesystem::path home;  // the store's root; made when absent
+    std::string tenant = "default";
+    ModelOptions model;
+    StorageOptions storage;
+    bool persist = true;  // false: nothing is read from or written to the block store (a control, or a benchmark's cold side)
+};
+
+struct AgentSpec {
+    std::string id;  // 1 to 128 of A-Z a-z 0-9 . _ -, not starting with a dot
+    std::string system_prompt;
+    std::string description;
+};
+
+struct AgentInfo {
+    std::string id, tenant, system_prompt, description, forked_from, model;
+    std::uint64_t n_tokens = 0, n_messages = 0, n_turns = 0;
+    std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;  // Unix time in milliseconds
+    bool pinned = false;
+    std::string tier;                        // "hot", "memory", "disk", "none" (no usable KV: the next turn prefills)
+    std::uint64_t disk_bytes = 0;            // files of this agent's parts, shared ones included
+    std::uint64_t disk_bytes_exclusive = 0;  // of those, files that no other agent needs
+    std::uint64_t memory_bytes = 0;
+};
+
+struct Message {
+    std::string role;  // "system", "user", "assistant"
+    std::string content;
+    std::int64_t created_ms = 0;
+};
+
+// Why and where a prefix could not be reused.
+struct PrefixMiss {
+    std::uint64_t at_token = 0;  // first token that had to be computed although it had been committed
+    std::string reason;          // "incompatible: …", "corrupt: …", "evicted", "diverged: …"
+};
+
+struct TurnRequest {
+    std::string prompt;
+    std::string role = "user";
+    std::uint32_t max_tokens = 512;
+    Sampling sampling;
+    std::function<void(std::string_view)> on_text;                            // whole UTF-8 characters, in order
+    std::function<void(std::uint64_t done, std::uint64_t total)> on_prefill;  // tokens
+    std::stop_token
+        stop;  // triggered: the turn ends at the next token (what was said so far is committed) or prefill chunk (nothing is)
+};
+
+struct TurnResult {
+    std::string text;
+    std::vector<std::int32_t> tokens;  // sampled ones, the end-of-generation token included when there was one
+    std::string finish;                // "stop" (end of generation), "stop_string", "length", "context", "cancelled"
+    std::uint64_t prompt_tokens = 0;   // of the whole sequence before the answer
+    std::uint64_t reused_tokens = 0;   // of those, not computed
+    std::uint64_t computed_tokens = 0;
+    std::string tier;  // where the reused tokens came from (the slowest tier that took part); "none" when none
+    std::uint64_t restored_bytes = 0;
+    double restore_ms = 0, prefill_ms = 0, ttft_ms = 0, decode_ms = 0, commit_ms = 0, queue_ms = 0;
+    double save_ms = 0;  // taking the turn's KV out of the context (writing it goes on in the background)
+    std::optional<PrefixMiss> miss;
+    std::string warning;  // e.g. the store could not be written; empty when all is well
+};
+
+struct ManagerStats {
+    std::uint64_t agents = 0, hot_agents = 0, context_cells = 0, context_cells_used = 0;
+    std::uint64_t disk_bytes = 0, disk_budget_bytes = 0, memory_bytes = 0, memory_budget_bytes = 0, queue_bytes = 0;
+    std::uint64_t restored_tokens = 0, computed_tokens = 0, restores_from_memory = 0, restores_from_disk = 0;
+    std::uint64_t refused_corrupt = 0, refused_incompatible = 0, quarantined_parts = 0, failed_writes = 0, evictions = 0;
+    std::uint64_t written_bytes = 0, deduplicated_parts = 0;
+    std::string memory_class;         // "attention", "window", "hybrid", "recurrent", "opaque", "none"
+    std::string memory_class_note;    // what this model can't have, and why; empty when all is well
+    std::string fingerprint;          // hex
+    std::string last_error;           // of the background writer
+    double prefill_tokens_per_s = 0;  // measured
+    std::uint64_t recovered_temporary_files = 0, recovered_orphans = 0;
+};
+
+class AgentManager {
+  public:
+    static Result<std::unique_ptr<AgentManager>> open(ManagerOptions options);
+    ~AgentManager();  // finishes running turns, writes what is queued
+    AgentManager(const AgentManager &) = delete;
+    AgentManager &operator=(const AgentManager &) = delete;
+
+    Result<AgentInfo> create(const AgentSpec &spec);   // invalid_argument, already_exists
+    Result<AgentInfo> get(std::string_view id) const;  // not_found (so for all below)
+    Result<std::vector<AgentInfo>> list() const;       // by id
+    Result<void> remove(std::string_view id);          // the agent and every byte that only it needs
+    Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
+    Result<AgentInfo> fork(std::string_view id, std::string_view new_id);  // metadata only; both go on from the same memory
+    Result<void> pin(std::string_view id, bool pinned);                    // a pinned agent's KV is never evicted from disk
+
+    Result<TurnResult> generate(std::string_view id, const TurnRequest &request);
+    struct BatchItem {
+        std::string id;
+        TurnRequest request;
+    };
+    // All items decode together in one context (as many as fit at a time); results in the items' order.
+    std::vector<Result<TurnResult>> generate_batch(std::span<const BatchItem> items);
+
+    Result<void> save(std::string_view id);  // waits until the agent's KV is on disk
+    Result<void> save_all();
+    Result<void> load(std::string_view id);  // brings the agent's KV into the context
+    enum class EvictTo : std::uint8_t { memory, disk };
+    Result<void> evict(std::string_view id, EvictTo to = EvictTo::disk);  // leaves the context (and memory); disk keeps it
+
+    Result<std::vector<Message>> transcript(std::string_view id) const;
+    Result<std::vector<std::int32_t>> tokens(std::string_view id) const;
+
+    // One file with everything: identity, transcript, tokens, KV. Written atomically (temporary file, fsync, rename).
+    Result<void> export_agent(std::string_view id, const std::filesystem::path &file);
+    struct ImportOptions {
+        std::string as;          // another id; empty: the exported one
+        bool recompute = false;  // take transcript and tokens only; KV is prefilled on the next turn
+    };
+    // corrupt, incompatible (another model's KV: the message says what differs; try recompute), already_exists.
+    Result<AgentInfo> import_agent(const std::filesystem::path &file, const ImportOptions &options);
+
+    ManagerStats stats() const;
+
+    // Logits after the agent's committed tokens, as the model sees them now (for verification; runs one decode step on the last
+    // token).
+    Result<std::vector<float>> next_logits(std::string_view id);
+    // XXH3-128 (hex) over the agent's KV bytes as they are in the context now, part by part; loads the agent when it isn't hot.
+    Result<std::string> kv_digest(std::string_view id);
+
+  private:
+    class Impl;
+    explicit AgentManager(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace engram

@@ -1,0 +1,217 @@
+#include "agents/engine_thread.h"
+
+#include <algorithm>
+#include <format>
+
+namespace engram {
+
+EngineThread::EngineThread(const Model &model, Context &context, BlockStore *store, KvSettings settings)
+    : model_(model),
+      context_(context),
+      store_(context.memory_class() == MemoryClass::none ? nullptr : store),
+      settings_(settings),
+      scheduler_(context),
+      saver_(context, store_, settings.block_tokens) {
+    for (std::uint32_t i = context.max_running(); i-- > 0;) free_sequences_.push_back(static_cast<SequenceId>(i));
+    if (store_ != nullptr) restorer_ = std::make_unique<Restorer>(context, *store_, settings.block_tokens);
+    thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
+}
+
+EngineThread::~EngineThread() {
+    thread_.request_stop();
+    changed_.notify_all();
+}
+
+void EngineThread::post(std::function<void()> work) {
+    {
+        const std::scoped_lock lock(mutex_);
+        work_.push_back(std::move(work));
+    }
+    changed_.notify_all();
+}
+
+void EngineThread::submit(TurnPlan plan, std::shared_ptr<TurnChannel> channel, std::size_t index) {
+    auto turn = std::make_shared<Turn>(std::move(plan), model_, context_, saver_, settings_, std::move(channel), index);
+    post([this, turn] { waiting_.push_back(turn); });
+}
+
+void EngineThread::run(const std::stop_token &stop) {
+    for (;;) {
+        std::deque<std::function<void()>> work;
+        {
+            std::unique_lock lock(mutex_);
+            const bool busy = !scheduler_.empty();
+            if (!busy) {
+                changed_.wait(lock, stop, [this] { return !work_.empty(); });
+                // Turns under way are finished before the thread ends; new ones can't come any more.
+                if (work_.empty() && stop.stop_requested() && restoring_ == 0 && waiting_.empty()) return;
+            }
+            work.swap(work_);
+        }
+        for (const auto &item : work) item();
+        admit_waiting();
+        scheduler_.step();
+    }
+}
+
+Resident *EngineThread::find(const AgentKey &key) {
+    const auto found = std::ranges::find_if(residents_, [&](const auto &resident) { return resident->key == key; });
+    return found == residents_.end() ? nullptr : found->get();
+}
+
+std::uint64_t EngineThread::cells_used() const {
+    std::uint64_t sum = 0;
+    for (const auto &resident : residents_) sum += resident->kv.size();
+    return sum;
+}
+
+void EngineThread::leave_context(Resident &resident) {
+    context_.clear(resident.sequence);
+    free_sequences_.push_back(resident.sequence);
+    std::erase_if(residents_, [&](const auto &other) { return other.get() == &resident; });
+}
+
+void EngineThread::drop(const AgentKey &key) {
+    if (Resident *resident = find(key); resident != nullptr && !resident->running) leave_context(*resident);
+}
+
+// Cells that running turns may still come to need; reservations of turns that have ended are forgotten.
+std::uint64_t EngineThread::reserved_cells() {
+    std::erase_if(reservations_, [this](const Reservation &reservation) {
+        const bool there = std::ranges::any_of(residents_, [&](const auto &r) { return r.get() == reservation.resident; });
+        return !there || !reservation.resident->running;
+    });
+    std::uint64_t sum = 0;
+    for (const Reservation &reservation : reservations_) sum += reservation.cells;
+    return sum;
+}
+
+void EngineThread::admit_waiting() {
+    // In order of arrival: a turn that doesn't fit yet isn't overtaken.
+    while (!waiting_.empty() && admit(waiting_.front())) waiting_.pop_front();
+}
+
+Resident &EngineThread::resident_for(const AgentKey &key) {
+    if (Resident *resident = find(key)) return *resident;
+    auto resident = std::make_unique<Resident>();
+    resident->key = key;
+    resident->claimant = key.tenant + "/" + key.id;
+    resident->root = chain_root(key.tenant, context_.fingerprint(), settings_.block_tokens);
+    resident->sequence = free_sequences_.back();
+    free_sequences_.pop_back();
+    residents_.push_back(std::move(resident));
+    return *residents_.back();
+}
+
+// True when the turn was taken in hand (it may have ended already).
+bool EngineThread::admit(const std::shared_ptr<Turn> &turn) {
+    const std::uint64_t prompt = turn->plan().tokens.size();
+    if (prompt + 1 > context_.cells()) {
+        turn->abandon({.code = ErrorCode::over_budget,
+                       .message = std::format("the prompt has {} tokens and the context {}: use a larger context", prompt,
+                                              context_.cells())});
+        return true;
+    }
+    if (turn->plan().stop.stop_requested()) {
+        turn->abandon({.code = ErrorCode::cancelled, .message = "cancelled before the turn began"});
+        return true;
+    }
+    const std::uint64_t needed = turn->cells_needed();
+    if (reserved_cells() + needed > context_.cells()) return false;
+    const Resident *own = find(turn->key());
+    std::vector<Resident *> idle;
+    for (const auto &resident : residents_) {
+        if (!resident->running && resident.get() != own) idle.push_back(resident.get());
+    }
+    if (own == nullptr && free_sequences_.empty() && idle.empty()) return false;
+    for (Resident *resident : idle) leave_context(*resident);
+    Resident &resident = resident_for(turn->key());
+    turn->admitted(resident);
+    reservations_.push_back({.turn = turn, .resident = &resident, .cells = needed});
+    if (reuse_hot(*turn, resident) || restorer_ == nullptr) {
+        start(turn);
+    } else {
+        restore(turn);
+    }
+    return true;
+}
+
+// Goes on from what is in the cells, where the memory class lets it be cut to the shared prefix.
+bool EngineThread::reuse_hot(Turn &turn, Resident &resident) {
+    if (resident.kv.empty()) return false;
+    const std::vector<Token> &tokens = turn.plan().tokens;
+    const std::size_t shared = std::min(common_prefix(resident.kv, tokens), tokens.size() - 1);
+    if (shared > 0 && (shared == resident.kv.size() || context_.cut(resident.sequence, static_cast<Position>(shared)))) {
+        resident.kv.resize(shared);
+        resident.checkpoints.erase(resident.checkpoints.upper_bound(static_cast<Position>(shared)), resident.checkpoints.end());
+        extend_chain(resident, settings_.block_tokens);
+        return true;
+    }
+    context_.clear(resident.sequence);
+    resident.kv.clear();
+    resident.chain.clear();
+    resident.checkpoints.clear();
+    return false;
+}
+
+void EngineThread::restore(const std::shared_ptr<Turn> &turn) {
+    ++restoring_;
+    restorer_->submit(
+        {.root = turn->resident()->root,
+         .tokens = turn->plan().tokens,
+         .stored_tokens = turn->plan().stored_tokens,
+         .deliver =
+             [this, turn](PartImage image) {
+                 post([this, turn, image = std::move(image)] { put_restored(turn, image); });
+                 return true;
+             },
+         .start_over =
+             [this, turn] {
+                 post([this, turn] {
+                     context_.clear(turn->resident()->sequence);
+                     put_failed_ = false;
+                 });
+                 return true;
+             },
+         .done = [this, turn](const RestoreOutcome &outcome) { post([this, turn, outcome] { restore_done(turn, outcome); }); }});
+}
+
+void EngineThread::put_restored(const std::shared_ptr<Turn> &turn, const PartImage &image) {
+    if (!put_failed_) put_failed_ = !context_.put(turn->resident()->sequence, image).has_value();
+    restorer_->release();
+}
+
+void EngineThread::restore_done(const std::shared_ptr<Turn> &turn, const RestoreOutcome &outcome) {
+    --restoring_;
+    Resident &resident = *turn->resident();
+    RestoreOutcome used = outcome;
+    const bool cut_failed =
+        !put_failed_ && outcome.restored_to > outcome.resume_at && !context_.cut(resident.sequence, outcome.resume_at);
+    if (put_failed_ || cut_failed) {
+        context_.clear(resident.sequence);
+        used.resume_at = 0;
+        used.bytes = 0;
+        used.limit = put_failed_ ? "the context had no room for the restored cells" : "the restored cells could not be cut";
+    }
+    put_failed_ = false;
+    const auto &tokens = turn->plan().tokens;
+    resident.kv.assign(tokens.begin(), tokens.begin() + used.resume_at);
+    resident.chain.clear();
+    extend_chain(resident, settings_.block_tokens);
+    // Where it could be resumed before it can be resumed again: its own earlier checkpoints, and the place where it was resumed
+    // now.
+    for (const Position at : turn->plan().checkpoints) {
+        if (at <= used.resume_at) resident.checkpoints.insert(at);
+    }
+    const bool boundary = used.resume_at > 0 && used.resume_at % static_cast<Position>(settings_.block_tokens) == 0;
+    if (boundary && (context_.has_window() || context_.has_state())) resident.checkpoints.insert(used.resume_at);
+    turn->restored(used);
+    start(turn);
+}
+
+void EngineThread::start(const std::shared_ptr<Turn> &turn) {
+    turn->begin();
+    if (!turn->plan().load_only) scheduler_.add(turn);
+}
+
+}  // namespace engram

@@ -1,0 +1,79 @@
+// Takes an agent's KV out of the context as it grows, and hands it to the block store.
+//
+// Attention rows can be taken at any time while the agent is in the context, so a block is taken when it fills and, when the
+// store's queue is full, later. Window rows and recurrent states exist only now: they are taken at checkpoints (boundaries inside
+// a long prefill, the end of the system prompt, the end of the turn). What the store already has is not taken again.
+//
+// Threads: the engine thread only.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/context.h"
+#include "registry/registry.h"
+#include "store/block_store.h"
+
+namespace engram {
+
+// An agent's KV in the context.
+struct Resident {
+    AgentKey key;
+    std::string claimant;  // "tenant/agent"
+    SequenceId sequence = 0;
+    BlockId root;
+    std::vector<Token> kv;           // tokens whose KV the cells hold
+    std::vector<BlockId> chain;      // ids of the full blocks of kv
+    std::set<Position> checkpoints;  // positions before kv.size() where the agent can be resumed: window rows or state are stored
+    Position system_boundary = 0;    // last block boundary inside the system prompt: a checkpoint that is kept
+    bool running = false;
+};
+
+// Brings `chain` up to date with `kv`.
+void extend_chain(Resident &resident, std::uint32_t block_tokens);
+
+// Block boundaries before the end of the manifest's KV at which its parts let the agent be resumed. `window` is the context's.
+std::set<Position> checkpoints_of(const Manifest &manifest, std::uint32_t window);
+
+// The segment of `tokens` that begins at block `index`: a full block, or the tail.
+SegmentIdentity segment_of(const BlockId &root, std::span<const BlockId> chain, std::span<const Token> tokens, std::size_t index,
+                           std::uint32_t block_tokens, const Fingerprint &fingerprint);
+
+class KvSaver {
+  public:
+    // Neither store nor context is owned. A null store saves nothing.
+    KvSaver(Context &context, BlockStore *store, std::uint32_t block_tokens)
+        : context_(context), store_(store), block_tokens_(block_tokens) {}
+
+    // Full blocks that aren't stored yet, as far as the store's queue has room.
+    void save_filled(Resident &resident);
+    // Makes the present end of kv a place where the agent can be resumed. It must be a block boundary.
+    void checkpoint(Resident &resident);
+    // Everything that is needed to resume at the end of kv; the manifest of it.
+    Manifest finish(Resident &resident);
+
+    // Puts that found no room in the store's queue, in order. They belong to whoever takes them: a caller that may wait.
+    std::vector<PutRequest> take_deferred() { return std::move(deferred_); }
+    // The first thing that went wrong since the last call; empty when nothing did.
+    std::string take_warning() { return std::exchange(warning_, {}); }
+
+  private:
+    void save_attention(Resident &resident, std::size_t index);
+    void save_window(Resident &resident, Position end, std::vector<ManifestPart> *parts);
+    void save_state(Resident &resident, std::vector<ManifestPart> *parts);
+    void add_checkpoints(const Resident &resident, std::vector<ManifestPart> &parts);
+    void save(Resident &resident, std::size_t index, PartKind kind, Position first, std::uint32_t rows,
+              std::vector<ManifestPart> *parts);
+    void write_again(const Resident &resident, const PartKey &key, const SegmentIdentity &segment);
+    SegmentIdentity segment(const Resident &resident, std::size_t index) const;
+    void submit(PutRequest request);
+
+    Context &context_;
+    BlockStore *store_;
+    std::uint32_t block_tokens_;
+    std::vector<PutRequest> deferred_;
+    std::string warning_;
+};
+
+}  // namespace engram

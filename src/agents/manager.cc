@@ -1,0 +1,246 @@
+#include <algorithm>
+#include <format>
+#include <system_error>
+
+#include "agents/manager_impl.h"
+#include "agents/paths.h"
+#include "engine/codec.h"
+
+namespace engram {
+
+namespace {
+
+// The registry's memo of file hashes, in the shape that the engine asks for.
+class RegistryMemo final : public HashMemo {
+  public:
+    explicit RegistryMemo(Registry &registry) : registry_(registry) {}
+
+    std::optional<Digest> find(const std::filesystem::path &path, std::uint64_t bytes, std::int64_t modified_ns,
+                               std::uint64_t inode) const override {
+        return registry_.remembered_hash(stamp(path, bytes, modified_ns, inode));
+    }
+
+    void remember(const std::filesystem::path &path, std::uint64_t bytes, std::int64_t modified_ns, std::uint64_t inode,
+                  const Digest &digest) override {
+        // A memo that can't be written only costs the next start a second hash.
+        static_cast<void>(registry_.remember_hash(stamp(path, bytes, modified_ns, inode), digest));
+    }
+
+  private:
+    static Registry::FileStamp stamp(const std::filesystem::path &path, std::uint64_t bytes, std::int64_t modified_ns,
+                                     std::uint64_t inode) {
+        return {.path = path.string(), .bytes = bytes, .modified_ns = modified_ns, .inode = inode};
+    }
+
+    Registry &registry_;
+};
+
+Result<void> check(const ManagerOptions &options) {
+    ENGRAM_TRY(validate_tenant_id(options.tenant));
+    ENGRAM_TRY(validate_block_tokens(options.storage.block_tokens));
+    const std::uint32_t checkpoint = options.storage.checkpoint_tokens;
+    if (checkpoint == 0 || checkpoint % options.storage.block_tokens != 0) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("the distance of checkpoints must be a multiple of the block's {} tokens, not {}",
+                                options.storage.block_tokens, checkpoint));
+    }
+    if (options.home.empty()) return fail(ErrorCode::invalid_argument, "no home folder was given for the agents' memory");
+    return {};
+}
+
+Result<std::optional<KvType>> stored_type(const std::string &name) {
+    if (name.empty()) return std::nullopt;
+    const auto type = kv_type_from_name(name);
+    if (!type || *type == KvType::u8) {
+        return fail(ErrorCode::invalid_argument, std::format("unknown type {} for stored KV: use f16, q8_0 or q4_0", name));
+    }
+    return type;
+}
+
+}  // namespace
+
+AgentGates::Hold AgentGates::take(std::vector<std::string> ids) {
+    std::unique_lock lock(mutex_);
+    freed_.wait(lock, [&] { return std::ranges::none_of(ids, [&](const std::string &id) { return busy_.contains(id); }); });
+    busy_.insert(ids.begin(), ids.end());
+    return {*this, std::move(ids)};
+}
+
+void AgentGates::release(const std::vector<std::string> &ids) {
+    {
+        const std::scoped_lock lock(mutex_);
+        for (const std::string &id : ids) busy_.erase(id);
+    }
+    freed_.notify_all();
+}
+
+std::int64_t AgentManager::Impl::now_ms() const { return system_clock().wall_ms(); }
+
+BlockId AgentManager::Impl::root(const AgentKey &key) const {
+    return chain_root(key.tenant, context->fingerprint(), options.storage.block_tokens);
+}
+
+Result<void> AgentManager::Impl::open() {
+    ENGRAM_TRY(check(options));
+    ENGRAM_ASSIGN(const std::optional<KvType> lossy, stored_type(options.storage.stored_type));
+    ENGRAM_TRY(posix_file_system().make_directories(options.home));
+    if (options.persist) {
+        // First the store: its lock keeps a second process away from the registry as well.
+        ENGRAM_ASSIGN(store, BlockStore::open({.root = store_path(options.home),
+                                               .disk_budget_bytes = options.storage.disk_budget_bytes,
+                                               .memory_budget_bytes = options.storage.memory_budget_bytes,
+                                               .stored_type = lossy},
+                                              posix_file_system(), system_clock(), &engine_codec()));
+    }
+    ENGRAM_ASSIGN(registry, Registry::open(registry_path(options.home)));
+    RegistryMemo memo(*registry);
+    ENGRAM_ASSIGN(model, Model::load(options.model, &memo, nullptr));
+    ENGRAM_ASSIGN(context, Context::create(*model, pool));
+    ENGRAM_ASSIGN(chat, ChatTemplate::create(model->chat_template(), model->bos_text(), model->eos_text()));
+    if (store) {
+        ENGRAM_TRY(registry->for_each_manifest([this](const AgentRow &row, const Result<Manifest> &manifest) {
+            if (manifest) store->claim(claim_of(row, *manifest, nullptr));
+        }));
+        ENGRAM_ASSIGN(const RecoveryReport report, store->remove_unclaimed());
+        totals.orphans = report.orphans_removed;
+        publisher = std::make_unique<ManifestPublisher>(*registry, *store);
+    }
+    engine = std::make_unique<EngineThread>(
+        *model, *context, store.get(),
+        KvSettings{.block_tokens = options.storage.block_tokens, .checkpoint_tokens = options.storage.checkpoint_tokens});
+    return {};
+}
+
+Result<std::optional<Manifest>> AgentManager::Impl::newest_manifest(const AgentKey &key) const {
+    if (publisher) {
+        if (auto manifest = publisher->newest(key)) return manifest;
+    }
+    return registry->manifest(key);
+}
+
+void AgentManager::Impl::wait_for_manifests() const {
+    if (publisher) publisher->wait();
+}
+
+std::vector<PartKey> AgentManager::Impl::parts_of(const Manifest &manifest) {
+    std::vector<PartKey> keys;
+    keys.reserve(manifest.parts.size());
+    for (const ManifestPart &part : manifest.parts) keys.push_back({.id = part.id, .kind = part.kind});
+    return keys;
+}
+
+Result<std::unique_ptr<AgentManager>> AgentManager::open(ManagerOptions options) {
+    auto impl = std::make_unique<Impl>(std::move(options));
+    ENGRAM_TRY(impl->open());
+    return std::unique_ptr<AgentManager>(new AgentManager(std::move(impl)));
+}
+
+AgentManager::AgentManager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+AgentManager::~AgentManager() = default;
+
+Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
+    ENGRAM_TRY(validate_agent_id(spec.id));
+    const std::int64_t now = impl_->now_ms();
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->create({.key = impl_->key(spec.id),
+                                                               .system_prompt = spec.system_prompt,
+                                                               .description = spec.description,
+                                                               .created_ms = now,
+                                                               .updated_ms = now,
+                                                               .last_used_ms = now}));
+    return impl_->info(row);
+}
+
+Result<AgentInfo> AgentManager::get(std::string_view id) const {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(id)));
+    return impl_->info(row);
+}
+
+Result<std::vector<AgentInfo>> AgentManager::list() const {
+    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(impl_->options.tenant));
+    std::vector<AgentInfo> list;
+    for (const AgentRow &row : rows) {
+        ENGRAM_ASSIGN(AgentInfo info, impl_->info(row));
+        list.push_back(std::move(info));
+    }
+    return list;
+}
+
+Result<void> AgentManager::remove(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    ENGRAM_TRY(impl_->registry->get(key));
+    impl_->wait_for_manifests();
+    const auto manifest = impl_->registry->manifest(key);
+    impl_->engine->call([&] { impl_->engine->drop(key); });
+    ENGRAM_TRY(impl_->registry->remove(key));
+    if (!impl_->store) return {};
+    impl_->store->release(Impl::claimant(key));
+    if (manifest && *manifest) ENGRAM_TRY(impl_->store->remove(Impl::parts_of(**manifest)));
+    // Deleted means gone: also what a cancelled turn left behind, or what only a damaged manifest named.
+    ENGRAM_TRY(impl_->store->remove_unclaimed());
+    return {};
+}
+
+Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new_id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(validate_agent_id(new_id));
+    if (id == new_id) return get(id);
+    const auto hold = impl_->gates.take({std::string(id), std::string(new_id)});
+    impl_->wait_for_manifests();
+    ENGRAM_TRY(impl_->registry->rename(impl_->key(id), new_id));
+    impl_->engine->call([&] { impl_->engine->drop(impl_->key(id)); });
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(new_id)));
+    if (impl_->store) {
+        if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
+            impl_->store->claim(claim_of(row, **manifest, nullptr));
+        impl_->store->release(Impl::claimant(impl_->key(id)));
+    }
+    return impl_->info(row);
+}
+
+Result<AgentInfo> AgentManager::fork(std::string_view id, std::string_view new_id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(validate_agent_id(new_id));
+    const auto hold =
+        impl_->gates.take(id == new_id ? std::vector{std::string(id)} : std::vector{std::string(id), std::string(new_id)});
+    impl_->wait_for_manifests();
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fork(impl_->key(id), new_id, impl_->now_ms()));
+    if (impl_->store) {
+        if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
+            impl_->store->claim(claim_of(row, **manifest, nullptr));
+    }
+    return impl_->info(row);
+}
+
+Result<void> AgentManager::pin(std::string_view id, bool pinned) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    impl_->wait_for_manifests();
+    ENGRAM_TRY(impl_->registry->set_pinned(impl_->key(id), pinned));
+    if (!impl_->store) return {};
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(id)));
+    if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
+        impl_->store->claim(claim_of(row, **manifest, nullptr));
+    return {};
+}
+
+Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(impl_->registry->get(impl_->key(id)));
+    ENGRAM_ASSIGN(const std::vector<MessageRow> rows, impl_->registry->messages(impl_->key(id)));
+    std::vector<Message> messages;
+    for (const MessageRow &row : rows)
+        messages.push_back({.role = row.role, .content = row.content, .created_ms = row.created_ms});
+    return messages;
+}
+
+Result<std::vector<std::int32_t>> AgentManager::tokens(std::string_view id) const {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(impl_->registry->get(impl_->key(id)));
+    return impl_->registry->tokens(impl_->key(id));
+}
+
+}  // namespace engram

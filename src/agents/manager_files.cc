@@ -1,0 +1,134 @@
+// AgentManager: an agent as one file.
+#include <algorithm>
+#include <format>
+#include <system_error>
+
+#include "agents/agent_file.h"
+#include "agents/manager_impl.h"
+
+namespace engram {
+
+namespace {
+
+Result<std::filesystem::path> absolute_path(const std::filesystem::path &file) {
+    std::error_code error;
+    auto path = std::filesystem::absolute(file, error);
+    if (error || file.empty())
+        return fail(ErrorCode::invalid_argument, std::format("\"{}\" is no path for an agent's file", file.string()));
+    return path;
+}
+
+}  // namespace
+
+// Parts that were evicted or lost can't be exported; the agent then goes without KV, which its next turn computes again.
+Result<void> AgentManager::export_agent(std::string_view id, const std::filesystem::path &file) {
+    ENGRAM_TRY(save(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    ENGRAM_ASSIGN(const std::filesystem::path path, absolute_path(file));
+    AgentFileContent content{.written_by = std::format("engram {}", version())};
+    ENGRAM_ASSIGN(content.agent, impl_->registry->get(key));
+    ENGRAM_ASSIGN(content.messages, impl_->registry->messages(key));
+    ENGRAM_ASSIGN(content.tokens, impl_->registry->tokens(key));
+    if (const auto manifest = impl_->registry->manifest(key); impl_->store && manifest && *manifest) {
+        const auto on_disk = [&](const ManifestPart &part) {
+            const auto stored = impl_->store->info({.id = part.id, .kind = part.kind});
+            return stored && stored->file_bytes > 0;
+        };
+        if (std::ranges::all_of((*manifest)->parts, on_disk)) content.manifest = **manifest;
+    }
+    ENGRAM_ASSIGN(AgentFileWriter writer, AgentFileWriter::create(posix_file_system(), path, content));
+    if (content.manifest) {
+        for (const ManifestPart &part : content.manifest->parts) {
+            ENGRAM_ASSIGN(const SegmentIdentity segment, impl_->segment_of_part(key, *content.manifest, part, content.tokens));
+            ENGRAM_ASSIGN(const std::vector<std::byte> bytes, impl_->store->read_file({.id = part.id, .kind = part.kind}));
+            ENGRAM_TRY(writer.part(segment, part.kind, part.first_position, part.rows, bytes));
+        }
+    }
+    return writer.finish();
+}
+
+Result<void> AgentManager::Impl::check_importable(const AgentFileContent &content) const {
+    if (!content.manifest || content.manifest->parts.empty()) return {};
+    const Manifest &manifest = *content.manifest;
+    std::string why;
+    if (manifest.fingerprint != context->fingerprint()) {
+        why = std::format(
+            "its KV was made by {} with other weights, adapters, KV types or rope settings than {} as it is loaded here",
+            content.agent.model, model->description());
+    } else if (manifest.block_tokens != options.storage.block_tokens) {
+        why =
+            std::format("its KV has blocks of {} tokens, and this store {}", manifest.block_tokens, options.storage.block_tokens);
+    } else if (content.agent.key.tenant != options.tenant) {
+        why = std::format("its KV belongs to tenant {}, not {}", content.agent.key.tenant, options.tenant);
+    } else {
+        return {};
+    }
+    return fail(ErrorCode::incompatible,
+                std::format("the agent can't be imported with its KV: {}. Import it with recompute to take the "
+                            "transcript and compute the KV again",
+                            why));
+}
+
+// Reads the file to its verified end; publishes the parts on the way.
+Result<void> AgentManager::Impl::import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv) {
+    for (;;) {
+        ENGRAM_ASSIGN(const std::optional<AgentFilePart> part, reader.next_part());
+        if (!part) return {};
+        if (!keep_kv || !store) continue;
+        const ManifestPart named{
+            .kind = part->kind, .id = part->segment.id, .first_position = part->part_first_position, .rows = part->part_rows};
+        ENGRAM_ASSIGN(const SegmentIdentity expected,
+                      segment_of_part(key, *reader.content().manifest, named, reader.content().tokens));
+        if (expected.parent != part->segment.parent || expected.tokens != part->segment.tokens ||
+            expected.first_position != part->segment.first_position) {
+            return fail(ErrorCode::corrupt, "a part of the agent's file belongs to other tokens than the agent's");
+        }
+        ENGRAM_TRY(store->write_file(expected, part->kind, part->file(), claimant(key), key.tenant));
+    }
+}
+
+Result<AgentInfo> AgentManager::import_agent(const std::filesystem::path &file, const ImportOptions &options) {
+    ENGRAM_ASSIGN(const std::filesystem::path path, absolute_path(file));
+    ENGRAM_ASSIGN(AgentFileReader reader, AgentFileReader::open(posix_file_system(), path));
+    const AgentFileContent &content = reader.content();
+    const std::string id = options.as.empty() ? content.agent.key.id : options.as;
+    ENGRAM_TRY(validate_agent_id(id));
+    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(id);
+    if (impl_->registry->get(key)) {
+        return fail(ErrorCode::already_exists, std::format("there is already an agent {}; import it under another id", id));
+    }
+    if (!options.recompute) ENGRAM_TRY(impl_->check_importable(content));
+    const bool keep_kv = !options.recompute && content.manifest.has_value();
+    const auto give_up = [&](Error error) -> std::unexpected<Error> {
+        if (impl_->store) {
+            impl_->store->release(Impl::claimant(key));
+            // What was published for nobody; a failure here leaves garbage that the next start removes.
+            static_cast<void>(impl_->store->remove_unclaimed());
+        }
+        return std::unexpected(std::move(error));
+    };
+    if (auto taken = impl_->import_parts(reader, key, keep_kv); !taken) return give_up(std::move(taken.error()));
+    AgentRow row = content.agent;
+    row.key = key;
+    row.n_tokens = row.n_messages = 0;
+    if (auto created = impl_->registry->create(row); !created) return give_up(std::move(created.error()));
+    const auto committed = impl_->registry->commit_turn({.key = key,
+                                                         .new_tokens = content.tokens,
+                                                         .new_messages = content.messages,
+                                                         .manifest = keep_kv ? &*content.manifest : nullptr,
+                                                         .now_ms = impl_->now_ms(),
+                                                         .model = content.agent.model,
+                                                         .vocabulary = content.agent.vocabulary,
+                                                         .counts_as_turn = false});
+    if (!committed) {
+        static_cast<void>(impl_->registry->remove(key));
+        return give_up(committed.error());
+    }
+    ENGRAM_ASSIGN(const AgentRow imported, impl_->registry->get(key));
+    if (impl_->store && keep_kv) impl_->store->claim(claim_of(imported, *content.manifest, nullptr));
+    return impl_->info(imported);
+}
+
+}  // namespace engram

@@ -1,0 +1,259 @@
+// AgentManager: where agents' KV is; moving and comparing it.
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <format>
+#include <memory>
+
+#include "agents/manager_impl.h"
+
+namespace engram {
+
+std::string AgentManager::Impl::tier_of(const AgentRow &row, const Result<std::optional<Manifest>> &manifest) {
+    const bool hot = engine->call([&] {
+        const Resident *resident = engine->find(row.key);
+        return resident != nullptr && !resident->kv.empty();
+    });
+    if (hot) return std::string(tier_name(Tier::hot));
+    const bool usable = store && manifest && *manifest && (*manifest)->n_kv > 0 &&
+                        (*manifest)->fingerprint == context->fingerprint() &&
+                        (*manifest)->block_tokens == options.storage.block_tokens;
+    if (!usable) return "none";
+    Tier slowest = Tier::memory;
+    for (const ManifestPart &part : (*manifest)->parts) {
+        const auto tier = store->find({.id = part.id, .kind = part.kind});
+        if (!tier) return "none";
+        slowest = std::max(slowest, *tier);
+    }
+    return std::string(tier_name(slowest));
+}
+
+Result<AgentInfo> AgentManager::Impl::info(const AgentRow &row) {
+    AgentInfo info{.id = row.key.id,
+                   .tenant = row.key.tenant,
+                   .system_prompt = row.system_prompt,
+                   .description = row.description,
+                   .forked_from = row.forked_from,
+                   .model = row.model,
+                   .n_tokens = row.n_tokens,
+                   .n_messages = row.n_messages,
+                   .n_turns = row.n_turns,
+                   .created_ms = row.created_ms,
+                   .updated_ms = row.updated_ms,
+                   .last_used_ms = row.last_used_ms,
+                   .pinned = row.pinned};
+    const auto manifest = newest_manifest(row.key);
+    info.tier = tier_of(row, manifest);
+    if (store && manifest && *manifest) {
+        for (const ManifestPart &part : (*manifest)->parts) {
+            const auto stored = store->info({.id = part.id, .kind = part.kind});
+            if (!stored) continue;
+            info.disk_bytes += stored->file_bytes;
+            if (stored->claims <= 1) info.disk_bytes_exclusive += stored->file_bytes;
+            info.memory_bytes += stored->memory_bytes;
+        }
+    }
+    return info;
+}
+
+Result<SegmentIdentity> AgentManager::Impl::segment_of_part(const AgentKey &key, const Manifest &manifest,
+                                                            const ManifestPart &part, std::span<const Token> tokens) const {
+    const std::uint32_t block = manifest.block_tokens;
+    const auto held = tokens.first(std::min<std::size_t>(tokens.size(), manifest.n_kv));
+    const std::vector<BlockId> chain = chain_of(chain_root(key.tenant, manifest.fingerprint, block), held, block);
+    const auto found = std::ranges::find(chain, part.id);
+    if (found == chain.end()) {
+        return fail(ErrorCode::corrupt, std::format("agent {}'s manifest names block {}, which its tokens don't lead to", key.id,
+                                                    part.id.hex().substr(0, 16)));
+    }
+    const auto index = static_cast<std::size_t>(found - chain.begin());
+    return segment_of(chain_root(key.tenant, manifest.fingerprint, block), chain, held, index, block, manifest.fingerprint);
+}
+
+Result<void> AgentManager::Impl::load(std::string_view id) {
+    ENGRAM_ASSIGN(TurnPlan plan, committed_plan(key(id)));
+    const std::size_t stored = plan.stored_tokens.size();
+    plan.load_only = true;
+    // One token more than is to come back: a plan never reuses its last token.
+    plan.tokens.push_back(0);
+    ENGRAM_ASSIGN(const TurnEnd end, run_one(std::move(plan)));
+    if (end.result.reused_tokens == 0 && stored == 0) {
+        return fail(ErrorCode::not_found, std::format("agent {} has no stored KV for this model: its next turn computes it", id));
+    }
+    if (end.result.miss && end.result.reused_tokens < stored) {
+        return fail(ErrorCode::corrupt,
+                    std::format("only {} of agent {}'s {} tokens came back ({}): its next turn computes the rest",
+                                end.result.reused_tokens, id, stored, end.result.miss->reason));
+    }
+    return {};
+}
+
+Result<void> AgentManager::load(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    return impl_->load(id);
+}
+
+Result<void> AgentManager::save(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    ENGRAM_TRY(impl_->registry->get(key));
+    if (!impl_->store) return {};
+    impl_->wait_for_manifests();
+    const auto manifest = impl_->newest_manifest(key);
+    if (!manifest || !*manifest) return {};
+    // Parts whose write failed earlier are still in memory: try again. What counts is how that goes, not that they failed before.
+    const Result<void> earlier = impl_->store->drain();
+    ENGRAM_ASSIGN(const std::vector<Token> tokens, impl_->registry->tokens(key));
+    for (const ManifestPart &part : (*manifest)->parts) {
+        const PartKey part_key{.id = part.id, .kind = part.kind};
+        const auto stored = impl_->store->info(part_key);
+        if (stored && stored->file_bytes > 0) continue;
+        auto image = impl_->store->memory_image(part_key);
+        if (!image) {
+            if (!earlier) return earlier;
+            continue;
+        }
+        ENGRAM_ASSIGN(SegmentIdentity segment, impl_->segment_of_part(key, **manifest, part, tokens));
+        impl_->store->put(
+            {.segment = std::move(segment), .image = std::move(*image), .claimant = Impl::claimant(key), .tenant = key.tenant});
+    }
+    ENGRAM_TRY(impl_->store->drain());
+    impl_->publisher->retry(key);
+    impl_->wait_for_manifests();
+    return {};
+}
+
+Result<void> AgentManager::save_all() {
+    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(impl_->options.tenant));
+    for (const AgentRow &row : rows) ENGRAM_TRY(save(row.key.id));
+    return {};
+}
+
+Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
+    ENGRAM_TRY(save(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    impl_->engine->call([&] { impl_->engine->drop(key); });
+    if (!impl_->store) return {};
+    const auto manifest = impl_->registry->manifest(key);
+    if (!manifest || !*manifest) return {};
+    if (to == EvictTo::disk) {
+        impl_->store->drop_from_memory(Impl::parts_of(**manifest));
+        return {};
+    }
+    ENGRAM_ASSIGN(const std::vector<Token> tokens, impl_->registry->tokens(key));
+    for (const ManifestPart &part : (*manifest)->parts) {
+        const PartKey part_key{.id = part.id, .kind = part.kind};
+        if (impl_->store->memory_image(part_key)) continue;
+        ENGRAM_ASSIGN(const SegmentIdentity segment, impl_->segment_of_part(key, **manifest, part, tokens));
+        ENGRAM_ASSIGN(PartImage image, impl_->context->compose(part.kind, part.first_position, part.rows));
+        ENGRAM_TRY(impl_->store->read(segment, part.kind, part.first_position, part.rows, image, 0));
+        impl_->store->keep_in_memory(part_key, image);
+    }
+    return {};
+}
+
+Result<std::vector<float>> AgentManager::next_logits(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    ENGRAM_ASSIGN(TurnPlan plan, impl_->committed_plan(key));
+    const auto before = impl_->engine->call([&] {
+        const Resident *resident = impl_->engine->find(key);
+        return resident == nullptr ? plan.stored_tokens.size() : resident->kv.size();
+    });
+    plan.probe = true;
+    ENGRAM_ASSIGN(TurnEnd end, impl_->run_one(std::move(plan)));
+    // The agent is left as it was, so that its next turn computes what it would have computed without the probe.
+    impl_->engine->call([&] {
+        Resident *resident = impl_->engine->find(key);
+        if (resident == nullptr || resident->kv.size() <= before) return;
+        if (before > 0 && impl_->context->cut(resident->sequence, static_cast<Position>(before))) {
+            resident->kv.resize(before);
+        } else {
+            impl_->engine->drop(key);
+        }
+    });
+    return std::move(end.logits);
+}
+
+Result<std::string> AgentManager::kv_digest(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(id);
+    const AgentKey key = impl_->key(id);
+    const bool hot = impl_->engine->call([&] { return impl_->engine->find(key) != nullptr; });
+    if (!hot) ENGRAM_TRY(impl_->load(id));
+    return impl_->engine->call([&]() -> Result<std::string> {
+        const Resident *resident = impl_->engine->find(key);
+        if (resident == nullptr || resident->kv.empty()) return fail(ErrorCode::not_found, "the agent has no KV in the context");
+        Context &context = *impl_->context;
+        const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(), &XXH3_freeState);
+        XXH3_128bits_reset(hash.get());
+        const auto n = static_cast<Position>(resident->kv.size());
+        const auto add = [&](PartKind kind, Position first, Position rows) -> Result<void> {
+            ENGRAM_ASSIGN(const PartImage image, context.take(resident->sequence, kind, first, static_cast<std::uint32_t>(rows)));
+            for (std::size_t i = 0; i < image.layout->tensors.size(); ++i) {
+                XXH3_128bits_update(hash.get(), image.tensor(i).data(), image.tensor(i).size());
+            }
+            return {};
+        };
+        if (context.has_attention()) {
+            const auto block = static_cast<Position>(impl_->options.storage.block_tokens);
+            for (Position first = 0; first < n; first += block)
+                ENGRAM_TRY(add(PartKind::attention, first, std::min(block, n - first)));
+        }
+        if (context.has_window()) {
+            const Position from = std::max<Position>(0, n - static_cast<Position>(context.window()));
+            ENGRAM_TRY(add(PartKind::window, from, n - from));
+        }
+        if (context.has_state()) ENGRAM_TRY(add(PartKind::state, n, 1));
+        const XXH128_hash_t digest = XXH3_128bits_digest(hash.get());
+        return std::format("{:016x}{:016x}", digest.high64, digest.low64);
+    });
+}
+
+ManagerStats AgentManager::stats() const {
+    ManagerStats stats;
+    if (const auto rows = impl_->registry->list(impl_->options.tenant)) stats.agents = rows->size();
+    impl_->engine->call([&] {
+        stats.hot_agents = impl_->engine->residents().size();
+        stats.context_cells_used = impl_->engine->cells_used();
+    });
+    stats.context_cells = impl_->context->cells();
+    stats.memory_class = memory_class_name(impl_->context->memory_class());
+    stats.memory_class_note = impl_->context->memory_class_note();
+    stats.fingerprint = impl_->context->fingerprint().hex();
+    if (impl_->store) {
+        const StoreStats store = impl_->store->stats();
+        const RecoveryReport recovery = impl_->store->recovery();
+        stats.disk_bytes = store.disk_bytes;
+        stats.disk_budget_bytes = store.disk_budget_bytes;
+        stats.memory_bytes = store.memory_bytes;
+        stats.memory_budget_bytes = store.memory_budget_bytes;
+        stats.queue_bytes = store.queue_bytes;
+        stats.quarantined_parts = store.quarantine_parts;
+        stats.failed_writes = store.failed_writes;
+        stats.evictions = store.evicted_disk_parts;
+        stats.written_bytes = store.written_bytes;
+        stats.deduplicated_parts = store.deduplicated_parts;
+        stats.last_error = store.last_write_error;
+        stats.recovered_temporary_files = recovery.temporary_files_removed;
+    }
+    const std::scoped_lock lock(impl_->totals_mutex);
+    stats.restored_tokens = impl_->totals.restored_tokens;
+    stats.computed_tokens = impl_->totals.computed_tokens;
+    stats.restores_from_memory = impl_->totals.from_memory;
+    stats.restores_from_disk = impl_->totals.from_disk;
+    stats.refused_corrupt = impl_->totals.corrupt;
+    stats.refused_incompatible = impl_->totals.incompatible;
+    stats.recovered_orphans = impl_->totals.orphans;
+    if (impl_->totals.prefill_ms > 0) {
+        stats.prefill_tokens_per_s = static_cast<double>(impl_->totals.prefill_tokens) * 1000.0 / impl_->totals.prefill_ms;
+    }
+    return stats;
+}
+
+}  // namespace engram

@@ -1,0 +1,234 @@
+#include "agents/turn.h"
+
+#include <algorithm>
+#include <format>
+
+namespace engram {
+
+void TurnChannel::send(Event event) {
+    {
+        const std::scoped_lock lock(mutex_);
+        events_.push_back(std::move(event));
+    }
+    arrived_.notify_one();
+}
+
+TurnChannel::Event TurnChannel::receive() {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return !events_.empty(); });
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+Turn::Turn(TurnPlan plan, const Model &model, Context &context, KvSaver &saver, KvSettings settings,
+           std::shared_ptr<TurnChannel> channel, std::size_t index)
+    : plan_(std::move(plan)),
+      model_(model),
+      context_(context),
+      saver_(saver),
+      settings_(settings),
+      channel_(std::move(channel)),
+      index_(index),
+      text_(plan_.stop_strings) {
+    end_.result.prompt_tokens = plan_.tokens.size();
+    end_.result.tier = "none";
+}
+
+double Turn::ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+std::uint64_t Turn::cells_needed() const {
+    return std::min<std::uint64_t>(context_.cells(), plan_.tokens.size() + plan_.max_tokens);
+}
+
+void Turn::admitted(Resident &resident) {
+    resident_ = &resident;
+    resident.running = true;
+    const auto block = static_cast<Position>(settings_.block_tokens);
+    resident.system_boundary = plan_.system_end / block * block;
+    admitted_ = Clock::now();
+    end_.result.queue_ms = std::chrono::duration<double, std::milli>(admitted_ - submitted_).count();
+}
+
+void Turn::restored(const RestoreOutcome &outcome) {
+    restore_ = outcome;
+    end_.corrupt_parts = outcome.corrupt_parts;
+    end_.result.restore_ms = ms_since(admitted_);
+    end_.result.restored_bytes = outcome.bytes;
+    if (outcome.resume_at > 0) end_.result.tier = tier_name(outcome.tier);
+}
+
+void Turn::begin() {
+    began_ = Clock::now();
+    const std::size_t reused = resident_->kv.size();
+    end_.result.reused_tokens = reused;
+    end_.result.computed_tokens = plan_.tokens.size() - reused;
+    if (reused > 0 && end_.result.tier == "none") end_.result.tier = tier_name(Tier::hot);
+    if (reused == 0) end_.result.tier = "none";
+    note_miss();
+    if (plan_.load_only) {
+        resident_->running = false;
+        send_end();
+        return;
+    }
+    pending_.assign(plan_.tokens.begin() + static_cast<std::ptrdiff_t>(reused), plan_.tokens.end());
+    computed_ = 0;
+    if (!plan_.sampler) return;
+    const auto look_back = std::min<std::size_t>(plan_.tokens.size(), 1024);
+    plan_.sampler->observe(std::span(plan_.tokens).last(look_back));
+}
+
+// Says at which token and why committed KV could not be reused.
+void Turn::note_miss() {
+    const std::size_t reused = resident_->kv.size();
+    const std::size_t expected = std::min(common_prefix(plan_.tokens, plan_.stored_tokens), plan_.tokens.size() - 1);
+    const bool went_on_in_place = reused > 0 && end_.result.tier == tier_name(Tier::hot);
+    if (!plan_.no_kv_reason.empty() && !went_on_in_place) {
+        end_.result.miss = PrefixMiss{.at_token = reused, .reason = plan_.no_kv_reason};
+    } else if (reused < expected) {
+        const std::string reason = restore_.corrupt_parts > 0 ? "corrupt: " + restore_.limit : "evicted: " + restore_.limit;
+        end_.result.miss = PrefixMiss{.at_token = reused, .reason = reason};
+    }
+}
+
+// Checkpoints inside the prefill, for memory classes that can't be cut anywhere.
+bool Turn::is_checkpoint(Position position) const {
+    if (answering_ || position == 0 || (!context_.has_window() && !context_.has_state())) return false;
+    const auto block = static_cast<Position>(settings_.block_tokens);
+    return position % static_cast<Position>(settings_.checkpoint_tokens) == 0 || position == plan_.system_end / block * block;
+}
+
+// Chunks end at multiples of the batch size, so that a prompt is computed in the same chunks however much of it was restored.
+Position Turn::chunk_end() const {
+    const Position from = next_position();
+    const auto next_multiple = [&](Position step) { return (from / step + 1) * step; };
+    Position end = next_multiple(static_cast<Position>(context_.batch_tokens()));
+    if (!answering_ && (context_.has_window() || context_.has_state())) {
+        end = std::min(end, next_multiple(static_cast<Position>(settings_.checkpoint_tokens)));
+        const auto block = static_cast<Position>(settings_.block_tokens);
+        const Position system_boundary = plan_.system_end / block * block;
+        if (system_boundary > from) end = std::min(end, system_boundary);
+    }
+    return end;
+}
+
+bool Turn::stopped() {
+    if (!plan_.stop.stop_requested()) return false;
+    if (answering_) {
+        finish("cancelled");
+    } else {
+        // What was computed stays in the context and in the store; the conversation is as it was.
+        saver_.save_filled(*resident_);
+        resident_->running = false;
+        end_.error =
+            Error{.code = ErrorCode::cancelled,
+                  .message = std::format("cancelled after {} of {} prompt tokens", next_position(), plan_.tokens.size())};
+        end_.deferred = saver_.take_deferred();
+        send_end();
+    }
+    return true;
+}
+
+void Turn::computed(std::size_t count) {
+    const auto first = pending_.begin() + static_cast<std::ptrdiff_t>(computed_);
+    resident_->kv.insert(resident_->kv.end(), first, first + static_cast<std::ptrdiff_t>(count));
+    computed_ += count;
+    if (plan_.probe) return;
+    saver_.save_filled(*resident_);
+    const Position end = next_position();
+    if (is_checkpoint(end)) saver_.checkpoint(*resident_);
+    if (!answering_) {
+        channel_->send(TurnChannel::Progress{.turn = index_,
+                                             .done = static_cast<std::uint64_t>(end) - end_.result.reused_tokens,
+                                             .total = end_.result.computed_tokens});
+    }
+}
+
+bool Turn::choose(Context &context, std::size_t index) {
+    if (plan_.probe) {
+        const auto logits = context.logits(index);
+        end_.logits.assign(logits.begin(), logits.end());
+        end_.result.prefill_ms = ms_since(began_);
+        end_.result.ttft_ms = ms_since(submitted_);
+        resident_->running = false;
+        send_end();
+        return false;
+    }
+    if (!answering_) {
+        answering_ = true;
+        end_.result.prefill_ms = ms_since(began_);
+        if (plan_.max_tokens == 0) {
+            end_.result.ttft_ms = ms_since(submitted_);
+            finish("length");
+            return false;
+        }
+    }
+    const Token token = plan_.sampler->sample(context.handle(), static_cast<std::int32_t>(index));
+    if (end_.result.tokens.empty()) {
+        end_.result.ttft_ms = ms_since(submitted_);
+        first_token_ = Clock::now();
+    }
+    return add_token(token);
+}
+
+bool Turn::add_token(Token token) {
+    end_.result.tokens.push_back(token);
+    if (model_.is_end_of_generation(token)) {
+        finish("stop");
+        return false;
+    }
+    std::string piece = text_.add(model_.piece(token, false));
+    if (!piece.empty()) {
+        if (!held_.empty()) channel_->send(TurnChannel::Text{.turn = index_, .text = std::move(held_)});
+        held_ = std::move(piece);
+    }
+    if (text_.stopped()) {
+        finish("stop_string");
+        return false;
+    }
+    if (end_.result.tokens.size() >= plan_.max_tokens) {
+        finish("length");
+        return false;
+    }
+    if (resident_->kv.size() + 1 >= context_.cells()) {
+        finish("context");
+        return false;
+    }
+    pending_.assign(1, token);
+    computed_ = 0;
+    return true;
+}
+
+void Turn::finish(std::string_view reason) {
+    end_.result.finish = reason;
+    if (!end_.result.tokens.empty()) end_.result.decode_ms = ms_since(first_token_);
+    held_ += text_.finish();
+    end_.last_text = std::move(held_);
+    end_.result.text = text_.text();
+    const Clock::time_point save_start = Clock::now();
+    end_.manifest = saver_.finish(*resident_);
+    end_.result.save_ms = ms_since(save_start);
+    end_.deferred = saver_.take_deferred();
+    end_.result.warning = saver_.take_warning();
+    resident_->running = false;
+    send_end();
+}
+
+void Turn::failed(const Error &error) {
+    resident_->kv.clear();
+    resident_->chain.clear();
+    resident_->checkpoints.clear();
+    resident_->running = false;
+    end_.error = error;
+    send_end();
+}
+
+void Turn::abandon(Error error) {
+    if (resident_ != nullptr) resident_->running = false;
+    end_.error = std::move(error);
+    send_end();
+}
+
+void Turn::send_end() { channel_->send(TurnChannel::Finished{.turn = index_, .end = std::move(end_)}); }
+
+}  // namespace engram

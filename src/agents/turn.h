@@ -1,0 +1,138 @@
+// One turn of one agent on its way through the engine: restore, prefill, decode, save.
+//
+// The caller's thread prepares a TurnPlan (registry, template, tokenizer) and later commits the TurnEnd; in between the turn
+// belongs to the engine thread. Text and progress reach the caller through a TurnChannel, which holds the newest piece of text
+// back until the turn is committed.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agents/kv_saver.h"
+#include "agents/restorer.h"
+#include "engine/sampler.h"
+#include "engram/agents.h"
+#include "scheduler/scheduler.h"
+
+namespace engram {
+
+struct TurnPlan {
+    AgentKey key;
+    std::vector<Token> tokens;         // everything the model is to have read before it answers
+    std::vector<Token> stored_tokens;  // the committed tokens whose KV the manifest names; empty when it names none
+    std::set<Position> checkpoints;    // inside stored_tokens, from the manifest
+    Position system_end = 0;           // tokens of the system prompt: other agents may share them
+    std::string no_kv_reason;          // why stored_tokens is empty although there was KV; empty: there was none
+    std::optional<Sampler> sampler;    // of a turn that answers
+    std::uint32_t max_tokens = 0;
+    std::vector<std::string> stop_strings;
+    std::stop_token stop;
+    bool probe = false;      // compute the last token's logits only; sample nothing, save nothing
+    bool load_only = false;  // bring back what is stored; compute nothing
+};
+
+// What the engine hands back. Nothing is committed yet.
+struct TurnEnd {
+    std::optional<Error> error;  // then there is nothing to commit
+    TurnResult result;
+    std::string last_text;  // not handed out yet
+    Manifest manifest;
+    std::vector<PutRequest> deferred;  // to be put by a thread that may wait
+    std::vector<float> logits;         // of a probe
+    std::uint64_t corrupt_parts = 0;   // that were found while restoring
+};
+
+// Events of the turns that one caller waits for.
+class TurnChannel {
+  public:
+    struct Text {
+        std::size_t turn = 0;
+        std::string text;
+    };
+    struct Progress {
+        std::size_t turn = 0;
+        std::uint64_t done = 0, total = 0;
+    };
+    struct Finished {
+        std::size_t turn = 0;
+        TurnEnd end;
+    };
+    using Event = std::variant<Text, Progress, Finished>;
+
+    void send(Event event);
+    Event receive();  // waits
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable arrived_;
+    std::deque<Event> events_;  // guarded by mutex_
+};
+
+struct KvSettings {
+    std::uint32_t block_tokens = 256;
+    std::uint32_t checkpoint_tokens = 2048;
+};
+
+class Turn final : public Run {
+  public:
+    Turn(TurnPlan plan, const Model &model, Context &context, KvSaver &saver, KvSettings settings,
+         std::shared_ptr<TurnChannel> channel, std::size_t index);
+
+    const AgentKey &key() const { return plan_.key; }
+    const TurnPlan &plan() const { return plan_; }
+    std::uint64_t cells_needed() const;  // at most
+
+    // The engine thread admits the turn: `resident` holds a prefix of the prompt in its kv, which need not be computed.
+    void admitted(Resident &resident);
+    void restored(const RestoreOutcome &outcome);
+    void begin();               // kv is what could be reused: the rest is pending
+    void abandon(Error error);  // before begin()
+
+    SequenceId sequence() const override { return resident_->sequence; }
+    Position next_position() const override { return static_cast<Position>(resident_->kv.size()); }
+    std::span<const Token> pending() const override { return std::span(pending_).subspan(computed_); }
+    Position chunk_end() const override;
+    bool stopped() override;
+    void computed(std::size_t count) override;
+    bool choose(Context &context, std::size_t index) override;
+    void failed(const Error &error) override;
+
+    Resident *resident() const { return resident_; }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    static double ms_since(Clock::time_point start);
+
+    bool is_checkpoint(Position position) const;
+    void note_miss();
+    bool add_token(Token token);
+    void finish(std::string_view reason);
+    void send_end();
+
+    TurnPlan plan_;
+    const Model &model_;
+    Context &context_;
+    KvSaver &saver_;
+    const KvSettings settings_;
+    std::shared_ptr<TurnChannel> channel_;
+    const std::size_t index_;
+
+    Resident *resident_ = nullptr;
+    std::vector<Token> pending_;
+    std::size_t computed_ = 0;  // of pending_
+    bool answering_ = false;
+    TextStream text_;
+    std::string held_;  // newest piece, not handed out yet
+    TurnEnd end_;
+    RestoreOutcome restore_;
+    Clock::time_point submitted_ = Clock::now(), admitted_{}, began_{}, first_token_{};
+};
+
+}  // namespace engram
