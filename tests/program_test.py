@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""The built program as a user runs it: program_test.py ENGRAM. Checks what scripts rely on, on tiny synthetic models."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ENGRAM = sys.argv.pop(1)
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="engram-test-")
+        self.home = pathlib.Path(self.folder.name) / "home"
+        self.model = pathlib.Path(self.folder.name) / "model.gguf"
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def run_engram(self, *arguments, expect=0):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENGRAM_")}
+        environment.update(ENGRAM_HOME=str(self.home), ENGRAM_THREADS="1")
+        done = subprocess.run([ENGRAM, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done
+
+    def facts(self, *arguments, expect=0):
+        return json.loads(self.run_engram(*arguments, "--json", expect=expect).stdout)
+
+    def synth(self, geometry="tiny-llama"):
+        self.run_engram("model", "synth", "--geometry", geometry, self.model)
+
+    def check_demo(self, geometry, context):
+        result = self.facts("demo", "--geometry", geometry, "--context", context)
+        self.assertEqual([agent["id"] for agent in result["agents"]], ["tech_specialist", "biz_analyst", "coordinator"])
+        self.assertEqual(result["session_1_ended_by"], "SIGKILL")
+        for agent in result["agents"]:
+            self.assertTrue(agent["identical"])
+            self.assertEqual(agent["answer"], agent["control_answer"])
+            self.assertEqual(agent["tier"], "disk")
+            self.assertGreaterEqual(agent["tokens_resumed"], context)
+            self.assertGreater(agent["bytes_on_disk"], 0)
+            for name in ("restore_ms", "ttft_ms", "cold_ttft_ms"):
+                self.assertGreater(agent[name], 0)
+
+    def test_demo_of_each_memory_class(self):
+        for geometry in ("tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba"):
+            with self.subTest(geometry):
+                self.check_demo(geometry, 600)
+
+    def test_demo_runs_on_a_given_model(self):
+        self.synth("tiny-qwen3")
+        result = self.facts("demo", "--model", self.model, "--context", 67)
+        self.assertFalse(result["synthetic"])
+        self.assertTrue(all(agent["identical"] for agent in result["agents"]))
+
+    def test_bench_resume_has_the_documented_rows(self):
+        result = self.facts("bench", "resume", "--geometry", "tiny-gemma3", "--type", "f32", "--tokens", "67,700", "--repetitions", 2)
+        self.assertEqual([row["tokens"] for row in result["rows"]], [67, 700])
+        for row in result["rows"]:
+            for name in ("cold_ttft_ms", "hot_ttft_ms", "disk_ttft_ms", "restore_ms", "memcpy_ms", "step_ms", "save_ms"):
+                self.assertIsInstance(row[name], (int, float))
+            for name in ("restored_bytes", "save_bytes", "turn_kv_bytes", "block_bytes"):
+                self.assertGreater(row[name], 0)
+            self.assertIs(row["logits_equal"], True)
+            self.assertEqual(row["tier"], "disk")
+            self.assertEqual(row["reused_tokens"], row["tokens"])
+
+    def test_an_agent_remembers_from_one_process_to_the_next(self):
+        self.synth()
+        self.run_engram("agent", "create", "notes", "--system", "You take notes.", "--model", self.model)
+        first = self.facts("run", "notes", "Remember the number 4711, please.", "--model", self.model, "--max-tokens", 20)
+        second = self.facts("run", "notes", "What was it?", "--model", self.model, "--max-tokens", 20)
+        self.assertEqual(first["reused_tokens"], 0)
+        self.assertEqual(second["reused_tokens"], first["prompt_tokens"] + 19)
+        self.assertEqual(second["tier"], "disk")
+        shown = self.facts("agent", "show", "notes", "--model", self.model)
+        self.assertEqual(shown["turns"], 2)
+
+    def test_an_agent_moves_as_a_file(self):
+        self.synth()
+        self.run_engram("run", "mover", "Hello there.", "--create", "--model", self.model, "--max-tokens", 30)
+        file = pathlib.Path(self.folder.name) / "mover.engram"
+        self.run_engram("agent", "export", "mover", file, "--model", self.model)
+        self.run_engram("agent", "delete", "mover", "--model", self.model)
+        self.run_engram("agent", "import", file, "--model", self.model)
+        again = self.facts("run", "mover", "Still there?", "--model", self.model, "--max-tokens", 5)
+        self.assertGreater(again["reused_tokens"], 20)
+
+    def test_the_store_is_sound_after_use(self):
+        self.synth()
+        self.run_engram("run", "a", "Hello.", "--create", "--model", self.model, "--max-tokens", 40)
+        report = self.facts("store", "verify")
+        self.assertEqual(report["corrupt"], 0)
+        self.assertGreater(report["parts"], 0)
+
+    def test_two_processes_on_one_store_are_refused(self):
+        self.synth()
+        self.run_engram("agent", "create", "a", "--model", self.model)
+        environment = dict(os.environ, ENGRAM_HOME=str(self.home), ENGRAM_MODEL=str(self.model), ENGRAM_THREADS="1")
+        with subprocess.Popen([ENGRAM, "chat", "a"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as holder:
+            try:
+                holder.stdin.write("hello\n")
+                holder.stdin.flush()
+                holder.stdout.read(1)  # it answers: the store is open
+                done = self.run_engram("run", "a", "Hello.", "--model", self.model, expect=5)
+                self.assertIn(str(holder.pid), done.stderr)
+            finally:
+                holder.stdin.close()
+                holder.wait(timeout=60)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
