@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# make_tree.sh TREE: makes the toolchain tree, or waits until another process has made it.
+# make_tree.sh TREE LIST: makes the tree with the packages that the file LIST names, or waits until another process has made it.
 #
 # The tree grows in TREE.partial and gets its name when it is whole. Downloaded packages are kept beside it until then, so that
 # after an interruption only what is missing is fetched. Everything runs in a mount and process namespace of its own: when this
 # script dies, by whatever signal, the work under it dies too and leaves no mount behind.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-tree=$1
+tree=$1 list=$2
 partial=$tree.partial archives=$tree.archives log=$tree.log
-needed_mb=2500
+read -r fetch_mb needed_mb < <(sed -nE 's/^# fetch ([0-9]+) MB, needs ([0-9]+) MB$/\1 \2/p' "$list")
 . "$here/recipe.sh"
 
 fail() {  # one sentence: what is wrong and what to do
@@ -32,7 +32,7 @@ trap 'say ""; echo "dev: interrupted; the same command goes on where this one st
 
 command -v apt-get >/dev/null && command -v unshare >/dev/null && command -v flock >/dev/null || fail \
     "this host lacks a C++23 compiler, CMake 3.28, Ninja or libllama 0.7 with its headers, and has no apt to make a private" \
-    "toolchain with: install what tools/toolchain/packages.txt lists through your system's package manager."
+    "toolchain with: install what tools/toolchain/toolchain.txt lists through your system's package manager."
 
 if [ "$(id -u)" = 0 ]; then
     isolate=(unshare --mount --pid --fork --kill-child --mount-proc)
@@ -124,12 +124,12 @@ free_mb=$(df --output=avail -BM "${tree%/*}" | tail -n 1 | tr -dc 0-9)
 
 # --- make it -------------------------------------------------------------------------------------------------------------
 
-packages=$(sed -e 's/#.*//' "$here/packages.txt" | tr -s ' \n' ',,' | sed -e 's/^,//' -e 's/,$//')
+packages=$(sed -e 's/#.*//' "$list" | tr -s ' \n' ',,' | sed -e 's/^,//' -e 's/,$//')
 options=()
 while read -r option; do [ -z "$option" ] || options+=(--aptopt="$option"); done < <(host_apt_options)
 
 mkdir -p "$archives/partial"
-step "making it in ${tree%/*} (once; about 400 MB to fetch, some minutes)"
+step "making it in ${tree%/*} (once; about $fetch_mb MB to fetch, some minutes)"
 
 report_progress() {  # reads mmdebstrap's messages, keeps them in the log, tells the user one line for each phase
     local line started=$SECONDS
@@ -140,7 +140,7 @@ report_progress() {  # reads mmdebstrap's messages, keeps them in the log, tells
                 *'running apt-get update'*) step "reading the package lists" ;;
                 *'downloading packages with apt'*) step "fetching the base system" ;;
                 *'extracting archives'*) step "unpacking the base system" ;;
-                *'installing remaining packages'*) step "fetching and installing the compiler and the libraries" ;;
+                *'installing remaining packages'*) step "fetching and installing what is needed" ;;
                 'I: cleaning'*) step "tidying up" ;;
             esac
         elif [ $? -le 128 ]; then
@@ -161,7 +161,7 @@ setpriv --pdeathsig KILL "${isolate[@]}" mmdebstrap --mode=root --format=directo
     "$engram_suite" "$partial" "$mirror" 2>&1 9>&- </dev/null | report_progress 9>&- ||
     fail "the toolchain could not be made: $(reason); the details are in $log."
 
-[ -e "$partial/usr/share/engram-toolchain" ] && [ -x "$partial/usr/bin/c++" ] ||
+[ -e "$partial/usr/share/engram-toolchain" ] ||
     fail "the toolchain came out incomplete: run the same command again; the details are in $log."
 mv "$partial" "$tree"
 "${isolate[@]}" rm -rf "$archives"

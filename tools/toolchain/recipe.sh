@@ -1,4 +1,4 @@
-# What goes into a toolchain tree, beside packages.txt. Everything here is part of the tree's name: change it, and a new tree is made.
+# What goes into a toolchain tree, beside toolchain.txt. Everything here is part of the tree's name: change it, and a new tree is made.
 engram_suite=forky
 
 # Options of mmdebstrap that shape the tree's content. Documentation and translations are left out: nobody reads them there.
