@@ -1,5 +1,6 @@
 #include "registry/agent_table.h"
 
+#include <algorithm>
 #include <format>
 
 #include "registry/row_checksum.h"
@@ -7,8 +8,10 @@
 namespace engram {
 namespace {
 
-std::int64_t checksum_of(const AgentRow &row) {
+std::int64_t checksum_of(const StoredAgent &agent) {
+    const AgentRow &row = agent.row;
     return RowChecksum()
+        .integer(agent.rowid)
         .text(row.key.tenant)
         .text(row.key.id)
         .integer(row.created_ms)
@@ -26,13 +29,13 @@ std::int64_t checksum_of(const AgentRow &row) {
         .value();
 }
 
-// The columns but the key, in kAgentColumns' order; insert_ and update_ number their parameters alike.
-template <typename... Last>
-Result<void> write_row(sqlite::Statement &statement, const AgentRow &row, const Last &...last) {
+// For insert_ and update_, which number their parameters alike.
+Result<void> write_row(sqlite::Statement &statement, const StoredAgent &agent) {
+    const AgentRow &row = agent.row;
     return statement
         .run(row.key.tenant, row.key.id, row.created_ms, row.updated_ms, row.last_used_ms, row.pinned ? 1 : 0, row.n_tokens,
-             row.n_messages, row.n_turns, checksum_of(row), row.model, row.vocabulary, row.forked_from, row.description,
-             row.system_prompt, last...)
+             row.n_messages, row.n_turns, checksum_of(agent), row.model, row.vocabulary, row.forked_from, row.description,
+             row.system_prompt, agent.rowid)
         .finish();
 }
 
@@ -60,54 +63,76 @@ ReadAgent agent_of(const sqlite::Run &run) {
     row.forked_from = run.text(13);
     row.description = run.text(14);
     row.system_prompt = run.text(15);
-    read.intact = checksum_of(row) == run.integer(10);
+    read.intact = checksum_of(read.agent) == run.integer(10);
     return read;
 }
 
 Result<AgentTable> AgentTable::open(sqlite::Database &database) {
     AgentTable table;
-    table.database_ = &database;
-    ENGRAM_ASSIGN(table.rowid_, database.prepare("SELECT key FROM agents WHERE tenant = ?1 AND id = ?2"));
-    ENGRAM_ASSIGN(table.find_,
-                  database.prepare(std::format("SELECT {} FROM agents AS a WHERE a.tenant = ?1 AND a.id = ?2", kAgentColumns)));
+    // The name is looked up in the index, and compared with the row that the index leads to.
+    ENGRAM_ASSIGN(table.indexed_, database.prepare("SELECT i.key, a.tenant, a.id FROM agents AS i LEFT JOIN agents AS a"
+                                                   " ON a.key = i.key WHERE i.tenant = ?1 AND i.id = ?2"));
+    ENGRAM_ASSIGN(table.scanned_, database.prepare("SELECT key FROM agents NOT INDEXED WHERE tenant = ?1 AND id = ?2"));
+    ENGRAM_ASSIGN(table.read_, database.prepare(std::format("SELECT {} FROM agents AS a WHERE a.key = ?1", kAgentColumns)));
+    ENGRAM_ASSIGN(table.next_rowid_, database.prepare("SELECT ifnull(max(key), 0) + 1 FROM agents"));
     ENGRAM_ASSIGN(table.insert_,
                   database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
                                    " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
-                                   " system_prompt) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"));
+                                   " system_prompt, key) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"));
     ENGRAM_ASSIGN(table.update_, database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
                                                   " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
                                                   " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
                                                   " description = ?14, system_prompt = ?15 WHERE key = ?16"));
     ENGRAM_ASSIGN(table.remove_, database.prepare("DELETE FROM agents WHERE key = ?1"));
-    ENGRAM_ASSIGN(table.list_, database.prepare(std::format("SELECT {} FROM agents AS a WHERE ?1 = '' OR a.tenant = ?1"
-                                                            " ORDER BY a.id, a.tenant",
-                                                            kAgentColumns)));
+    ENGRAM_ASSIGN(table.list_,
+                  database.prepare(std::format("SELECT {} FROM agents AS a NOT INDEXED WHERE ?1 = '' OR a.tenant = ?1"
+                                               " ORDER BY a.id, a.tenant",
+                                               kAgentColumns)));
+    ENGRAM_ASSIGN(table.count_, database.prepare("SELECT count(*) FROM agents INDEXED BY sqlite_autoindex_agents_1"
+                                                 " WHERE ?1 = '' OR tenant = ?1"));
     return table;
 }
 
-Result<std::int64_t> AgentTable::rowid(const AgentKey &key) {
-    auto run = rowid_.run(key.tenant, key.id);
+Result<std::optional<std::int64_t>> AgentTable::look_up(const AgentKey &key) {
+    bool indexed = false;
+    for (auto run = indexed_.run(key.tenant, key.id);;) {
+        ENGRAM_ASSIGN(const bool found, run.next());
+        if (!found) break;
+        if (run.text(1) == key.tenant && run.text(2) == key.id) return run.integer(0);
+        indexed = true;
+    }
+    // A name that isn't free must never look free, nor lead to another agent: the index is only believed when it finds something.
+    auto run = scanned_.run(key.tenant, key.id);
     ENGRAM_ASSIGN(const bool found, run.next());
     if (found) return run.integer(0);
+    if (indexed) return std::unexpected(damaged(key, "its row in the registry is missing", kFileAdvice));
+    return std::nullopt;
+}
+
+Result<std::int64_t> AgentTable::rowid(const AgentKey &key) {
+    ENGRAM_ASSIGN(const std::optional<std::int64_t> found, look_up(key));
+    if (found) return *found;
     ENGRAM_TRY(validate_tenant_id(key.tenant));
     ENGRAM_TRY(validate_agent_id(key.id));
     return fail(ErrorCode::not_found, std::format("there is no agent {} of tenant {}", key.id, key.tenant));
 }
 
 Result<StoredAgent> AgentTable::find(const AgentKey &key) {
-    auto run = find_.run(key.tenant, key.id);
+    ENGRAM_ASSIGN(const std::int64_t rowid, this->rowid(key));
+    auto run = read_.run(rowid);
     ENGRAM_ASSIGN(const bool found, run.next());
-    if (!found) return rowid(key).transform([](std::int64_t) { return StoredAgent{}; });  // says why there is none
+    if (!found) return std::unexpected(damaged(key, "its row in the registry is missing", kFileAdvice));
     ReadAgent read = agent_of(run);
-    if (!read.intact) return std::unexpected(damaged(key, "its row in the registry doesn't match its checksum", kTruthAdvice));
+    if (!read.intact || read.agent.row.key != key) {
+        return std::unexpected(damaged(key, "its row in the registry doesn't match its checksum", kTruthAdvice));
+    }
     return std::move(read.agent);
 }
 
 Result<void> AgentTable::check_free(const AgentKey &key) {
     ENGRAM_TRY(validate_tenant_id(key.tenant));
     ENGRAM_TRY(validate_agent_id(key.id));
-    auto run = rowid_.run(key.tenant, key.id);
-    ENGRAM_ASSIGN(const bool taken, run.next());
+    ENGRAM_ASSIGN(const std::optional<std::int64_t> taken, look_up(key));
     if (!taken) return {};
     return fail(ErrorCode::already_exists,
                 std::format("there is already an agent {} of tenant {}; choose another id", key.id, key.tenant));
@@ -115,11 +140,14 @@ Result<void> AgentTable::check_free(const AgentKey &key) {
 
 Result<std::int64_t> AgentTable::insert(const AgentRow &row) {
     ENGRAM_TRY(check_free(row.key));
-    ENGRAM_TRY(write_row(insert_, row));
-    return database_->last_rowid();
+    auto next = next_rowid_.run();
+    ENGRAM_TRY(next.next());
+    const StoredAgent agent{.rowid = next.integer(0), .row = row};
+    ENGRAM_TRY(write_row(insert_, agent));
+    return agent.rowid;
 }
 
-Result<void> AgentTable::update(const StoredAgent &agent) { return write_row(update_, agent.row, agent.rowid); }
+Result<void> AgentTable::update(const StoredAgent &agent) { return write_row(update_, agent); }
 
 Result<void> AgentTable::rename(StoredAgent &agent, std::string_view new_id) {
     AgentKey key{.tenant = agent.row.key.tenant, .id = std::string(new_id)};
@@ -134,10 +162,18 @@ Result<std::vector<AgentRow>> AgentTable::list(std::string_view tenant) {
     std::vector<AgentRow> rows;
     for (auto run = list_.run(tenant);;) {
         ENGRAM_ASSIGN(const bool row, run.next());
-        if (!row) return rows;
+        if (!row) break;
         ReadAgent read = agent_of(run);
         rows.push_back(read.intact ? std::move(read.agent.row) : damaged_row(std::move(read.agent.row.key)));
     }
+    auto count = count_.run(tenant);
+    ENGRAM_TRY(count.next());
+    const bool twice = std::ranges::adjacent_find(rows, {}, &AgentRow::key) != rows.end();
+    if (twice || count.integer(0) != static_cast<std::int64_t>(rows.size())) {
+        return fail(ErrorCode::corrupt,
+                    std::format("the registry's list of agents and its index of their names differ; {}", kFileAdvice));
+    }
+    return rows;
 }
 
 AgentRow damaged_row(AgentKey key) {

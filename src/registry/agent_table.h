@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ Error damaged(const AgentKey &key, std::string_view what, std::string_view advic
 // The advice where the agent's own truth (row, messages, tokens) is damaged.
 inline constexpr std::string_view kTruthAdvice =
     "other agents are not affected; delete this one, or delete it and import it from an export";
+
+// The advice where rows can't be found, so that deleting and importing an agent wouldn't help.
+inline constexpr std::string_view kFileAdvice = "restore the file from a backup, or try `sqlite3 FILE .recover`";
 
 // Columns of an agent, in the order that agent_of reads them, for queries over `agents AS a`.
 inline constexpr std::string_view kAgentColumns =
@@ -54,14 +58,14 @@ class AgentTable {
     Result<void> rename(StoredAgent &agent, std::string_view new_id);  // already_exists, invalid_argument
     Result<void> remove(std::int64_t rowid);                           // and all rows of other tables that belong to it
 
-    // By id, then tenant; an empty tenant means all. A damaged row is listed as damaged_row.
+    // By id, then tenant; an empty tenant means all. A damaged row is listed as damaged_row; corrupt when one is missing.
     Result<std::vector<AgentRow>> list(std::string_view tenant);
 
   private:
+    Result<std::optional<std::int64_t>> look_up(const AgentKey &key);
     Result<void> check_free(const AgentKey &key);
 
-    sqlite::Database *database_ = nullptr;
-    sqlite::Statement rowid_, find_, insert_, update_, remove_, list_;
+    sqlite::Statement indexed_, scanned_, read_, next_rowid_, insert_, update_, remove_, list_, count_;
 };
 
 }  // namespace engram

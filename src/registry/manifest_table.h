@@ -21,7 +21,7 @@ class ManifestTable {
     // invalid_argument when the manifest can't be stored or holds more tokens than the agent has.
     Result<void> replace(const StoredAgent &agent, const Manifest &manifest);
     Result<void> clear(std::int64_t rowid);
-    Result<void> copy(std::int64_t from_rowid, std::int64_t to_rowid);
+    Result<void> copy(const StoredAgent &from, std::int64_t to_rowid);  // none when it can't be read: it is made anew from tokens
 
     // The next agents with a manifest after `rowid`, at most kPage, in order of rowid; empty at the end.
     struct Entry {
@@ -33,7 +33,9 @@ class ManifestTable {
     Result<std::vector<Entry>> page_after(std::int64_t rowid);
 
   private:
-    sqlite::Statement read_, replace_, clear_, copy_, page_;
+    Result<void> write(std::int64_t rowid, const Manifest &manifest);
+
+    sqlite::Statement read_, replace_, clear_, page_;
 };
 
 }  // namespace engram

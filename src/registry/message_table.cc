@@ -7,8 +7,9 @@
 namespace engram {
 namespace {
 
-std::int64_t checksum_of(std::int64_t ordinal, std::int64_t created_ms, std::string_view role, std::string_view content) {
-    return RowChecksum().integer(ordinal).integer(created_ms).text(role).text(content).value();
+std::int64_t checksum_of(std::int64_t agent, std::int64_t ordinal, std::int64_t created_ms, std::string_view role,
+                         std::string_view content) {
+    return RowChecksum().integer(agent).integer(ordinal).integer(created_ms).text(role).text(content).value();
 }
 
 }  // namespace
@@ -21,9 +22,6 @@ Result<MessageTable> MessageTable::open(sqlite::Database &database) {
     ENGRAM_ASSIGN(table.insert_, database.prepare("INSERT INTO messages (agent, ordinal, created_ms, checksum, role, content)"
                                                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
     ENGRAM_ASSIGN(table.truncate_, database.prepare("DELETE FROM messages WHERE agent = ?1 AND ordinal >= ?2"));
-    ENGRAM_ASSIGN(table.copy_,
-                  database.prepare("INSERT INTO messages (agent, ordinal, created_ms, checksum, role, content)"
-                                   " SELECT ?2, ordinal, created_ms, checksum, role, content FROM messages WHERE agent = ?1"));
     return table;
 }
 
@@ -34,7 +32,7 @@ Result<std::vector<MessageRow>> MessageTable::read(const StoredAgent &agent) {
         if (!more) break;
         const std::int64_t ordinal = run.integer(0);
         if (ordinal != static_cast<std::int64_t>(rows.size()) ||
-            checksum_of(ordinal, run.integer(1), run.text(3), run.text(4)) != run.integer(2)) {
+            checksum_of(agent.rowid, ordinal, run.integer(1), run.text(3), run.text(4)) != run.integer(2)) {
             return std::unexpected(
                 damaged(agent.row.key, std::format("message {} of its transcript is damaged", rows.size()), kTruthAdvice));
         }
@@ -50,16 +48,12 @@ Result<void> MessageTable::replace_tail(StoredAgent &agent, std::uint64_t keep, 
     if (keep < agent.row.n_messages) ENGRAM_TRY(truncate_.run(agent.rowid, keep).finish());
     auto ordinal = static_cast<std::int64_t>(keep);
     for (const MessageRow &message : added) {
-        const std::int64_t checksum = checksum_of(ordinal, message.created_ms, message.role, message.content);
+        const std::int64_t checksum = checksum_of(agent.rowid, ordinal, message.created_ms, message.role, message.content);
         ENGRAM_TRY(insert_.run(agent.rowid, ordinal, message.created_ms, checksum, message.role, message.content).finish());
         ++ordinal;
     }
     agent.row.n_messages = static_cast<std::uint64_t>(ordinal);
     return {};
-}
-
-Result<void> MessageTable::copy(std::int64_t from_rowid, std::int64_t to_rowid) {
-    return copy_.run(from_rowid, to_rowid).finish();
 }
 
 }  // namespace engram

@@ -21,10 +21,9 @@ class MessageTable {
     Result<std::vector<MessageRow>> read(const StoredAgent &agent);
     // Replaces what stands after the first `keep` messages by `added`; sets agent.row.n_messages.
     Result<void> replace_tail(StoredAgent &agent, std::uint64_t keep, std::span<const MessageRow> added);
-    Result<void> copy(std::int64_t from_rowid, std::int64_t to_rowid);
 
   private:
-    sqlite::Statement read_, insert_, truncate_, copy_;
+    sqlite::Statement read_, insert_, truncate_;
 };
 
 }  // namespace engram

@@ -59,16 +59,7 @@ class SqliteRegistry final : public Registry {
     static Result<std::unique_ptr<Registry>> open(const std::filesystem::path &file) {
         auto registry = std::make_unique<SqliteRegistry>();
         ENGRAM_ASSIGN(registry->database_, open_registry_file(file, registry_migrations()));
-        ENGRAM_ASSIGN(registry->tables_, Tables::open(registry->database_).transform_error([&](Error error) {
-            // The statements are right for the version that the file says it has: when SQLite can't compile one, tables are
-            // missing.
-            if (error.code != ErrorCode::internal) return error;
-            return Error{
-                .code = ErrorCode::corrupt,
-                .message = std::format("the registry {} lacks some of its tables ({}); it was left as it is, restore it from a "
-                                       "backup or move it away to start without agents",
-                                       file.string(), error.message)};
-        }));
+        ENGRAM_ASSIGN(registry->tables_, Tables::open(registry->database_));
         return registry;
     }
 
@@ -116,9 +107,7 @@ class SqliteRegistry final : public Registry {
         child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
         child.pinned = false;
         ENGRAM_ASSIGN(const std::int64_t rowid, tables_.agents.insert(child));
-        ENGRAM_TRY(tables_.messages.copy(parent.rowid, rowid));
-        ENGRAM_TRY(tables_.tokens.copy(parent.rowid, rowid));
-        ENGRAM_TRY(tables_.manifests.copy(parent.rowid, rowid));
+        ENGRAM_TRY(copy_rows(parent, rowid));
         ENGRAM_TRY(transaction.commit());
         return child;
     }
@@ -205,6 +194,16 @@ class SqliteRegistry final : public Registry {
 
   private:
     Result<Transaction> begin(Transaction::Kind kind) const { return Transaction::begin(database_, kind); }
+
+    // Gives the new agent at `rowid` what `from` has; corrupt when messages or tokens are damaged.
+    Result<void> copy_rows(const StoredAgent &from, std::int64_t rowid) {
+        StoredAgent to{.rowid = rowid, .row = {.key = from.row.key}};
+        ENGRAM_ASSIGN(const std::vector<MessageRow> messages, tables_.messages.read(from));
+        ENGRAM_TRY(tables_.messages.replace_tail(to, 0, messages));
+        ENGRAM_ASSIGN(const std::vector<Token> tokens, tables_.tokens.read(from));
+        ENGRAM_TRY(tables_.tokens.replace_tail(to, 0, tokens));
+        return tables_.manifests.copy(from, rowid);
+    }
 
     // Runs `body(agent)` in a transaction that stays only when it succeeds.
     template <typename Body>

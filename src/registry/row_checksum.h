@@ -1,6 +1,6 @@
 // The checksum that each row carries (XXH3-64), over the row's fields in a fixed order. Texts are preceded by their length, so
-// that no two rows have the same bytes. Where a row stands (its ordinal, its first index) is one of the fields: rows can't change
-// places unnoticed. The agent's key isn't, so that a fork can copy rows as they are.
+// that no two rows have the same bytes. Whose a row is (the agent's key) and where it stands (its ordinal, its first index) are
+// two of the fields: a damaged index or page can't give one agent another's rows, nor rows in another order, unnoticed.
 #pragma once
 
 #include <cstddef>

@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <format>
+#include <set>
 #include <system_error>
+#include <variant>
+
+#include "registry/row_checksum.h"
 
 namespace engram {
 namespace {
@@ -71,6 +75,42 @@ const std::string kVersion1 = R"(
     ) STRICT;
 )";
 
+// Every checksum covers the agent's key too. A row that was damaged before stays damaged.
+const std::string kVersion2 = R"(
+    UPDATE agents SET checksum = row_checksum(key, tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens, n_messages,
+                                              n_turns, model, vocabulary, forked_from, description, system_prompt)
+        WHERE checksum = row_checksum(tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens, n_messages,
+                                      n_turns, model, vocabulary, forked_from, description, system_prompt);
+    UPDATE messages SET checksum = row_checksum(agent, ordinal, created_ms, role, content)
+        WHERE checksum = row_checksum(ordinal, created_ms, role, content);
+    UPDATE token_runs SET checksum = row_checksum(agent, first, tokens) WHERE checksum = row_checksum(first, tokens);
+    UPDATE manifests SET checksum = row_checksum(agent, manifest) WHERE checksum = row_checksum(manifest);
+)";
+
+const std::string kMigrations[] = {kVersion1, kVersion2};
+
+std::int64_t row_checksum(std::span<const sqlite::Value> values) {
+    RowChecksum sum;
+    for (const sqlite::Value &value : values) {
+        if (const auto *integer = std::get_if<std::int64_t>(&value)) {
+            sum.integer(*integer);
+        } else if (const auto *text = std::get_if<std::string_view>(&value)) {
+            sum.text(*text);
+        } else {
+            sum.blob(std::get<std::span<const std::byte>>(value));
+        }
+    }
+    return sum.value();
+}
+
+Error damaged_file(const std::filesystem::path &file, std::string_view what) {
+    return Error{
+        .code = ErrorCode::corrupt,
+        .message = std::format("the registry {} {}; it was left as it is, restore it from a backup or move it away to start "
+                               "without agents",
+                               file.string(), what)};
+}
+
 Error system_error(const std::filesystem::path &file, std::string_view action) {
     const int reason = errno;
     return Error{.code = ErrorCode::io,
@@ -88,6 +128,7 @@ Result<void> sync_folder(const std::filesystem::path &folder) {
 }
 
 Result<void> migrate(Database &database, std::int64_t from, std::span<const std::string> migrations) {
+    ENGRAM_TRY(database.define("row_checksum", row_checksum));
     ENGRAM_ASSIGN(auto transaction, Transaction::begin(database, Transaction::Kind::write));
     for (const std::string &migration : migrations.subspan(static_cast<std::size_t>(from))) {
         ENGRAM_TRY(database.execute(migration));
@@ -138,11 +179,35 @@ Result<std::int64_t> checked_version(Database &database, const std::filesystem::
                                 file.string(), version, newest));
     }
     if (version < 1) {
-        return fail(ErrorCode::corrupt,
-                    std::format("{} says that its tables have version {}, which never was; it was left as it is, "
-                                "restore it from a backup or move it away to start without agents",
-                                file.string(), version));
+        return std::unexpected(damaged_file(file, std::format("says that its tables have version {}, which never was", version)));
     }
+    return version;
+}
+
+Result<std::set<std::string>> definitions(Database &database) {
+    ENGRAM_ASSIGN(Statement statement,
+                  database.prepare("SELECT type || ' ' || name || ' ' || ifnull(sql, '') FROM sqlite_schema"));
+    std::set<std::string> found;
+    for (auto run = statement.run();;) {
+        ENGRAM_ASSIGN(const bool more, run.next());
+        if (!more) return found;
+        found.emplace(run.text(0));
+    }
+}
+
+// The tables must be those that the migrations make, to the letter: SQLite would go by a damaged definition.
+Result<void> check_tables(Database &database, const std::filesystem::path &file, std::span<const std::string> migrations) {
+    ENGRAM_ASSIGN(Database fresh, Database::open(":memory:"));
+    ENGRAM_TRY(migrate(fresh, 0, migrations));
+    ENGRAM_ASSIGN(const auto expected, definitions(fresh));
+    ENGRAM_ASSIGN(const auto found, definitions(database));
+    if (std::ranges::includes(found, expected)) return {};  // a person may have added an index
+    return std::unexpected(damaged_file(file, "lacks some of its tables, or their definitions are damaged"));
+}
+
+Result<std::int64_t> recognise(Database &database, const std::filesystem::path &file, std::span<const std::string> migrations) {
+    ENGRAM_ASSIGN(const std::int64_t version, checked_version(database, file, migrations.size()));
+    ENGRAM_TRY(check_tables(database, file, migrations.first(static_cast<std::size_t>(version))));
     return version;
 }
 
@@ -164,7 +229,7 @@ Result<void> make_durable(Database &database, const std::filesystem::path &file)
 
 }  // namespace
 
-std::span<const std::string> registry_migrations() { return {&kVersion1, 1}; }
+std::span<const std::string> registry_migrations() { return kMigrations; }
 
 Result<Database> open_registry_file(const std::filesystem::path &file, std::span<const std::string> migrations) {
     std::error_code error;
@@ -184,13 +249,13 @@ Result<Database> open_registry_file(const std::filesystem::path &file, std::span
     }
     const auto bytes = std::filesystem::file_size(file, error);
     if (!error && bytes == 0) {  // SQLite would take it for a new database, and throw away its log
-        return fail(ErrorCode::corrupt,
-                    std::format("{} is empty, which it never is when Engram made it; it was left as it is, restore it "
-                                "from a backup or move it away to start without agents",
-                                file.string()));
+        return std::unexpected(damaged_file(file, "is empty, which it never is when Engram made it"));
     }
     ENGRAM_ASSIGN(Database database, Database::open(file));
-    ENGRAM_ASSIGN(const std::int64_t version, checked_version(database, file, migrations.size()));
+    ENGRAM_ASSIGN(const std::int64_t version, recognise(database, file, migrations).transform_error([&](Error cause) {
+        // What is asked is right, so that what SQLite can't make sense of is the file.
+        return cause.code == ErrorCode::internal ? damaged_file(file, std::format("can't be read ({})", cause.message)) : cause;
+    }));
     ENGRAM_TRY(make_durable(database, file));
     if (version < static_cast<std::int64_t>(migrations.size())) ENGRAM_TRY(migrate(database, version, migrations));
     return database;

@@ -11,14 +11,15 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "token runs hold little-endian integers");
 
-std::int64_t checksum_of(std::int64_t first, std::span<const std::byte> tokens) {
-    return RowChecksum().integer(first).blob(tokens).value();
+std::int64_t checksum_of(std::int64_t agent, std::int64_t first, std::span<const std::byte> tokens) {
+    return RowChecksum().integer(agent).integer(first).blob(tokens).value();
 }
 
-// A run as a query's current row has it: first, checksum, tokens.
-bool intact(const sqlite::Run &run) {
+// A run of the agent as a query's current row has it: first, checksum, tokens.
+bool intact(const StoredAgent &agent, const sqlite::Run &run) {
     const auto bytes = run.blob(2);
-    return !bytes.empty() && bytes.size() % sizeof(Token) == 0 && checksum_of(run.integer(0), bytes) == run.integer(1);
+    return !bytes.empty() && bytes.size() % sizeof(Token) == 0 &&
+           checksum_of(agent.rowid, run.integer(0), bytes) == run.integer(1);
 }
 
 void append_tokens(std::vector<Token> &tokens, std::span<const std::byte> bytes) {
@@ -44,8 +45,6 @@ Result<TokenTable> TokenTable::open(sqlite::Database &database) {
                   database.prepare("INSERT INTO token_runs (agent, first, checksum, tokens) VALUES (?1, ?2, ?3, ?4)"));
     ENGRAM_ASSIGN(table.truncate_, database.prepare("DELETE FROM token_runs WHERE agent = ?1 AND first >= ?2"));
     ENGRAM_ASSIGN(table.count_, database.prepare("SELECT count(*) FROM token_runs WHERE agent = ?1"));
-    ENGRAM_ASSIGN(table.copy_, database.prepare("INSERT INTO token_runs (agent, first, checksum, tokens)"
-                                                " SELECT ?2, first, checksum, tokens FROM token_runs WHERE agent = ?1"));
     return table;
 }
 
@@ -54,7 +53,7 @@ Result<std::vector<Token>> TokenTable::read(const StoredAgent &agent) {
     for (auto run = read_.run(agent.rowid);;) {
         ENGRAM_ASSIGN(const bool more, run.next());
         if (!more) break;
-        if (!intact(run) || run.integer(0) != static_cast<std::int64_t>(tokens.size())) {
+        if (!intact(agent, run) || run.integer(0) != static_cast<std::int64_t>(tokens.size())) {
             return std::unexpected(damaged_run(agent, tokens.size()));
         }
         append_tokens(tokens, run.blob(2));
@@ -79,7 +78,7 @@ Result<void> TokenTable::truncate(const StoredAgent &agent, std::uint64_t keep) 
     if (keep > 0) {
         auto run = last_before_.run(agent.rowid, keep);
         ENGRAM_ASSIGN(const bool found, run.next());
-        if (!found || !intact(run))
+        if (!found || !intact(agent, run))
             return std::unexpected(damaged_run(agent, found ? static_cast<std::uint64_t>(run.integer(0)) : 0));
         first = static_cast<std::uint64_t>(run.integer(0));
         append_tokens(kept, run.blob(2));
@@ -92,7 +91,7 @@ Result<void> TokenTable::truncate(const StoredAgent &agent, std::uint64_t keep) 
 
 Result<void> TokenTable::append(const StoredAgent &agent, std::uint64_t first, std::span<const Token> tokens) {
     const auto bytes = std::as_bytes(tokens);
-    return insert_.run(agent.rowid, first, checksum_of(static_cast<std::int64_t>(first), bytes), bytes).finish();
+    return insert_.run(agent.rowid, first, checksum_of(agent.rowid, static_cast<std::int64_t>(first), bytes), bytes).finish();
 }
 
 Result<void> TokenTable::join_runs(const StoredAgent &agent) {
@@ -100,7 +99,5 @@ Result<void> TokenTable::join_runs(const StoredAgent &agent) {
     ENGRAM_TRY(truncate_.run(agent.rowid, 0).finish());
     return append(agent, 0, tokens);
 }
-
-Result<void> TokenTable::copy(std::int64_t from_rowid, std::int64_t to_rowid) { return copy_.run(from_rowid, to_rowid).finish(); }
 
 }  // namespace engram

@@ -25,14 +25,13 @@ class TokenTable {
     // Replaces what stands after the first `keep` tokens by `added`; sets agent.row.n_tokens. corrupt when the run that ends the
     // kept prefix is damaged.
     Result<void> replace_tail(StoredAgent &agent, std::uint64_t keep, std::span<const Token> added);
-    Result<void> copy(std::int64_t from_rowid, std::int64_t to_rowid);
 
   private:
     Result<void> truncate(const StoredAgent &agent, std::uint64_t keep);
     Result<void> append(const StoredAgent &agent, std::uint64_t first, std::span<const Token> tokens);
     Result<void> join_runs(const StoredAgent &agent);
 
-    sqlite::Statement read_, last_before_, insert_, truncate_, count_, copy_;
+    sqlite::Statement read_, last_before_, insert_, truncate_, count_;
 };
 
 }  // namespace engram
