@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <format>
-#include <iostream>
 
 #include "agents/agent_file_format.h"
 #include "agents/agent_file_samples.h"
+#include "core/testing/test_seed.h"
 #include "ports/testing/fault_file_system.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size);
@@ -207,9 +207,7 @@ TEST(AgentFile, AnErrorStays) {
 }
 
 TEST(AgentFile, Mutations) {
-    const std::uint64_t seed = std::random_device{}();
-    std::cout << "seed " << seed << '\n';
-    std::mt19937_64 random(seed);
+    std::mt19937_64 random(test_seed());
     Bytes whole;
     for (int i = 0; i < 20'000; ++i) {
         if (i % 100 == 0) whole = bytes_of_sample(sample_agent(random));

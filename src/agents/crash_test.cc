@@ -1,12 +1,11 @@
 // kill -9 at random moments: what was acknowledged is there afterwards, whole, and nothing else is.
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
+#include <csignal>
 #include <format>
 #include <iostream>
 #include <map>
@@ -17,6 +16,7 @@
 
 #include "agents/paths.h"
 #include "agents/testing_manager.h"
+#include "core/testing/test_seed.h"
 #include "registry/registry.h"
 #include "store/part_file.h"
 
@@ -32,11 +32,6 @@ using testing::tiny_manager;
 constexpr int kRounds = 100;
 constexpr int kRoundsBetweenChecks = 10;
 constexpr std::uint64_t kLongConversation = 600;  // tokens; then the agent is replaced by a new one
-
-std::uint32_t test_seed() {
-    const char *given = std::getenv("ENGRAM_TEST_SEED");
-    return static_cast<std::uint32_t>(given != nullptr ? std::strtoul(given, nullptr, 10) : std::random_device()());
-}
 
 std::string hash_of(std::string_view text) {
     std::uint64_t hash = 14695981039346656037ULL;
@@ -313,8 +308,7 @@ class CrashTest : public ::testing::Test {
 };
 
 TEST_F(CrashTest, AcknowledgedTurnsSurviveKills) {
-    const std::uint32_t seed = test_seed();
-    std::cout << "ENGRAM_TEST_SEED=" << seed << "\n";
+    const auto seed = static_cast<std::uint32_t>(test_seed());
     Random random(seed);
     options(home_.path());  // the model's file is written before the first fork
     for (int round = 0; round < kRounds && !HasFailure(); ++round) {

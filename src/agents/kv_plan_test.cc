@@ -1,10 +1,9 @@
 #include "agents/kv_plan.h"
+#include "core/testing/test_seed.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <iostream>
 #include <map>
 #include <random>
 #include <utility>
@@ -300,9 +299,7 @@ class RandomPlans {
 };
 
 TEST(KvPlanTest, FindsWhatBruteForceFinds) {
-    const char *given = std::getenv("ENGRAM_TEST_SEED");
-    const auto seed = static_cast<std::uint32_t>(given != nullptr ? std::strtoul(given, nullptr, 10) : std::random_device()());
-    std::cout << "ENGRAM_TEST_SEED=" << seed << "\n";
+    const auto seed = static_cast<std::uint32_t>(test_seed());
     RandomPlans random(seed);
     std::size_t resumed = 0;
     for (int round = 0; round < 20'000; ++round) {

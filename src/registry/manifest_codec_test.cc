@@ -4,9 +4,9 @@
 
 #include <cstring>
 #include <format>
-#include <iostream>
 #include <random>
 
+#include "core/testing/test_seed.h"
 #include "registry/registry_fixture.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size);
@@ -73,9 +73,7 @@ TEST(ManifestCodec, ForeignBytes) {
 }
 
 TEST(ManifestCodec, Mutations) {
-    const std::uint64_t seed = std::random_device{}();
-    std::cout << "seed " << seed << '\n';
-    std::mt19937_64 random(seed);
+    std::mt19937_64 random(test_seed());
     for (int i = 0; i < 20'000; ++i) {
         auto bytes = encode_manifest(random_manifest(random, 5)).value();
         for (auto n = random() % 4; n > 0; --n) bytes[random() % bytes.size()] = static_cast<std::byte>(random());

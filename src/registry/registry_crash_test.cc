@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <csignal>
-#include <iostream>
 #include <random>
 #include <thread>
 
+#include "core/testing/test_seed.h"
 #include "registry/registry_fixture.h"
 
 namespace engram {
@@ -39,8 +39,7 @@ Turn turn_number(std::uint64_t seed, std::uint64_t n, const Conversation &before
 }
 
 TEST_F(RegistryTest, KilledAtAnyMomentEveryCommittedTurnIsThere) {
-    const std::uint64_t seed = std::random_device{}();
-    std::cout << "seed " << seed << '\n';
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     Conversation expected;
     for (int round = 0; round < kRounds; ++round) {

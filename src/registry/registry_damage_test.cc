@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 #include <random>
 
+#include "core/testing/test_seed.h"
 #include "registry/registry_fixture.h"
 
 namespace engram {
@@ -362,8 +362,7 @@ TEST_F(RegistryDamageTest, AFileThatWasCutOrHitAnywhere) {
         SCOPED_TRACE(cut);
         attempt(whole.substr(0, cut));
     }
-    const std::uint64_t seed = std::random_device{}();
-    std::cout << "seed " << seed << '\n';
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     for (int round = 0; round < 1000; ++round) {
         std::string content = whole;

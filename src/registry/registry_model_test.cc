@@ -1,11 +1,10 @@
 // Random operations on the registry and on a map: both must say the same, before and after each restart.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
 #include <map>
 #include <random>
 
+#include "core/testing/test_seed.h"
 #include "registry/registry_fixture.h"
 
 namespace engram {
@@ -145,10 +144,7 @@ class RegistryModelTest : public RegistryTest {
 };
 
 TEST_F(RegistryModelTest, RandomOperations) {
-    const char *given = std::getenv("ENGRAM_TEST_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "seed " << seed << " (ENGRAM_TEST_SEED)\n";
-    random_.seed(seed);
+    random_.seed(test_seed());
     registry_ = open();
     for (int i = 0; i < kOperations && !HasFailure(); ++i) {
         step();

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "core/testing/test_seed.h"
 #include "ports/testing/fault_file_system.h"
 #include "store/block_store.h"
 #include "store/part_file.h"
@@ -295,17 +296,17 @@ void run(World &world, int steps) {
 }
 
 TEST(StoreProperty, WithRoomNothingClaimedIsEverLostExceptDamagedFiles) {
-    World world(test_seed("WithRoom"), 1ULL << 30, true);
+    World world(test_seed(), 1ULL << 30, true);
     run(world, 400);
 }
 
 TEST(StoreProperty, WithLittleRoomChainsShrinkFromTheirEnds) {
-    World world(test_seed("WithLittleRoom"), 120 << 10, false);
+    World world(test_seed(), 120 << 10, false);
     run(world, 400);
 }
 
 TEST(StoreProperty, WithLittleRoomAndDamageNothingWrongIsServed) {
-    World world(test_seed("WithLittleRoomAndDamage"), 120 << 10, true);
+    World world(test_seed(), 120 << 10, true);
     run(world, 400);
 }
 

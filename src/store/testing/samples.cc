@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <format>
 #include <fstream>
@@ -134,13 +132,6 @@ std::vector<std::byte> read_bytes(const fs::path &path) {
 void write_bytes(const fs::path &path, std::span<const std::byte> bytes) {
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file.write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-std::uint64_t test_seed(const char *test) {
-    const char *given = std::getenv("ENGRAM_TEST_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-    std::printf("%s: ENGRAM_TEST_SEED=%llu\n", test, static_cast<unsigned long long>(seed));
-    return seed;
 }
 
 }  // namespace engram::testing

@@ -57,7 +57,4 @@ PutRequest sample_put(const SegmentIdentity &segment, const std::string &claiman
 std::vector<std::byte> read_bytes(const std::filesystem::path &path);
 void write_bytes(const std::filesystem::path &path, std::span<const std::byte> bytes);
 
-// ENGRAM_TEST_SEED, or another number each time; printed, so that a failure can be repeated.
-std::uint64_t test_seed(const char *test);
-
 }  // namespace engram::testing
