@@ -110,7 +110,8 @@ struct Damage {
 void PrintTo(const Damage &damage, std::ostream *out) { *out << damage.name; }
 
 // Changes the file's bytes.
-std::function<void(const fs::path &, const fs::path &)> edit(const std::function<void(std::string &)> &change) {
+template <typename Change>
+std::function<void(const fs::path &, const fs::path &)> edit(Change change) {
     return [change](const fs::path &a, const fs::path &) {
         std::string bytes = read_bytes(a);
         change(bytes);
@@ -118,25 +119,25 @@ std::function<void(const fs::path &, const fs::path &)> edit(const std::function
     };
 }
 
-std::function<void(const fs::path &, const fs::path &)> cut(const std::function<std::size_t(const std::string &)> &size) {
+std::function<void(const fs::path &, const fs::path &)> cut(std::size_t (*size)(const std::string &)) {
     return edit([size](std::string &bytes) { bytes.resize(size(bytes)); });
 }
 
-std::function<void(const fs::path &, const fs::path &)> flip(const std::function<std::size_t(const std::string &)> &place) {
+std::function<void(const fs::path &, const fs::path &)> flip(std::size_t (*place)(const std::string &)) {
     return edit([place](std::string &bytes) { flip_bit(bytes, place(bytes)); });
 }
 
 std::vector<Damage> damages() {
     return {
-        {"CutTo0", cut([](const auto &) { return 0; })},
-        {"CutTo3", cut([](const auto &) { return 3; })},
-        {"CutTo8", cut([](const auto &) { return 8; })},
+        {"CutTo0", cut([](const auto &) { return 0UZ; })},
+        {"CutTo3", cut([](const auto &) { return 3UZ; })},
+        {"CutTo8", cut([](const auto &) { return 8UZ; })},
         {"CutInTheHeader", cut([](const auto &bytes) { return header_end(bytes) / 2; })},
         {"CutAfterTheHeader", cut([](const auto &bytes) { return header_end(bytes); })},
         {"CutInThePayload", cut([](const auto &bytes) { return (header_end(bytes) + bytes.size()) / 2; })},
         {"CutByOne", cut([](const auto &bytes) { return bytes.size() - 1; })},
         {"OneByteMore", edit([](std::string &bytes) { bytes += 'x'; })},
-        {"BitInTheLength", flip([](const auto &) { return 1; })},
+        {"BitInTheLength", flip([](const auto &) { return 1UZ; })},
         {"BitInTheHeader", flip([](const auto &bytes) { return header_end(bytes) / 2; })},
         {"BitInTheTokens", flip([](const auto &bytes) { return bytes.find("\"tokens\":\"") + 12; })},
         {"BitAtThePayloadsStart", flip([](const auto &bytes) { return header_end(bytes); })},

@@ -1,8 +1,8 @@
 // Disks that take nothing more: the answer comes, the warning says why, and nothing is lost once there is room again.
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 

@@ -26,34 +26,34 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 class SamplerTest : public ::testing::Test {
   protected:
     static void SetUpTestSuite() {
-        model_ = testing::load_tiny(testing::tiny_options("tiny-llama"));
-        ASSERT_NE(model_, nullptr);
+        model = testing::load_tiny(testing::tiny_options("tiny-llama"));
+        ASSERT_NE(model, nullptr);
         llama_context_params params = llama_context_default_params();
         params.n_ctx = 64;
         params.n_threads = params.n_threads_batch = 1;
-        context_ = llama_init_from_model(model_->handle(), params);
-        ASSERT_NE(context_, nullptr);
-        std::vector<Token> prompt = model_->tokenise("the first time", true, false);
-        ASSERT_EQ(llama_decode(context_, llama_batch_get_one(prompt.data(), static_cast<std::int32_t>(prompt.size()))), 0);
-        const float *logits = llama_get_logits_ith(context_, -1);
-        logits_.assign(logits, logits + model_->vocabulary_size());
+        context = llama_init_from_model(model->handle(), params);
+        ASSERT_NE(context, nullptr);
+        std::vector<Token> prompt = model->tokenise("the first time", true, false);
+        ASSERT_EQ(llama_decode(context, llama_batch_get_one(prompt.data(), static_cast<std::int32_t>(prompt.size()))), 0);
+        const float *computed = llama_get_logits_ith(context, -1);
+        logits.assign(computed, computed + model->vocabulary_size());
     }
     static void TearDownTestSuite() {
-        llama_free(context_);
-        context_ = nullptr;
-        model_.reset();
+        llama_free(context);
+        context = nullptr;
+        model.reset();
     }
 
     static Sampler make(const Sampling &sampling) {
-        auto sampler = Sampler::create(*model_, sampling);
+        auto sampler = Sampler::create(*model, sampling);
         EXPECT_TRUE(sampler) << (sampler ? "" : sampler.error().message);
         return std::move(*sampler);
     }
-    static Token best() { return static_cast<Token>(std::ranges::max_element(logits_) - logits_.begin()); }
+    static Token best() { return static_cast<Token>(std::ranges::max_element(logits) - logits.begin()); }
     static std::vector<Token> draw(const Sampling &sampling, int count) {
         Sampler sampler = make(sampling);
         std::vector<Token> tokens;
-        for (int i = 0; i < count; ++i) tokens.push_back(sampler.sample(logits_));
+        for (int i = 0; i < count; ++i) tokens.push_back(sampler.sample(logits));
         return tokens;
     }
     static std::set<Token> support(const Sampling &sampling) {
@@ -63,24 +63,24 @@ class SamplerTest : public ::testing::Test {
     // The tokens with the n largest logits.
     static std::set<Token> largest(std::size_t n) {
         std::multimap<float, Token, std::greater<>> order;
-        for (std::size_t i = 0; i < logits_.size(); ++i) order.emplace(logits_[i], static_cast<Token>(i));
+        for (std::size_t i = 0; i < logits.size(); ++i) order.emplace(logits[i], static_cast<Token>(i));
         std::set<Token> tokens;
         for (auto it = order.begin(); tokens.size() < n; ++it) tokens.insert(it->second);
         return tokens;
     }
 
-    static std::unique_ptr<Model> model_;
-    static llama_context *context_;
-    static std::vector<float> logits_;
+    static std::unique_ptr<Model> model;
+    static llama_context *context;
+    static std::vector<float> logits;
 };
 
-std::unique_ptr<Model> SamplerTest::model_;
-llama_context *SamplerTest::context_ = nullptr;
-std::vector<float> SamplerTest::logits_;
+std::unique_ptr<Model> SamplerTest::model;
+llama_context *SamplerTest::context = nullptr;
+std::vector<float> SamplerTest::logits;
 
 TEST_F(SamplerTest, GreedyTakesTheLargest) {
     EXPECT_EQ(support({}), std::set<Token>{best()});
-    EXPECT_EQ(make({}).sample(context_, -1), best());
+    EXPECT_EQ(make({}).sample(context, -1), best());
     // Whatever else is set: a temperature of 0 is greedy.
     EXPECT_EQ(support({.top_k = 5, .top_p = 0.9F, .min_p = 0.01F, .seed = 3}), std::set<Token>{best()});
 }
@@ -109,8 +109,8 @@ TEST_F(SamplerTest, TopPAndMinPCutTheTail) {
     EXPECT_LT(nucleus.size(), all);
     EXPECT_LT(likely.size(), all);
     EXPECT_EQ(nucleus, largest(nucleus.size()));
-    const float floor = logits_[static_cast<std::size_t>(best())] + std::log(0.2F) - 1e-3F;
-    for (const Token token : likely) EXPECT_GE(logits_[static_cast<std::size_t>(token)], floor);
+    const float floor = logits[static_cast<std::size_t>(best())] + std::log(0.2F) - 1e-3F;
+    for (const Token token : likely) EXPECT_GE(logits[static_cast<std::size_t>(token)], floor);
     EXPECT_EQ(support({.temperature = 20.0F, .top_p = 0.0F, .seed = 1}), std::set<Token>{best()});
     EXPECT_EQ(support({.temperature = 20.0F, .min_p = 1.0F, .seed = 1}), std::set<Token>{best()});
 }
@@ -125,7 +125,7 @@ TEST_F(SamplerTest, PenaltiesTurnAwayFromWhatWasSaid) {
         Sampler told = make(sampling);
         const std::vector<Token> prompt{best(), -5, std::numeric_limits<Token>::max()};
         told.observe(prompt);
-        EXPECT_NE(told.sample(logits_), best());
+        EXPECT_NE(told.sample(logits), best());
     }
     // Only the last ones count.
     const std::vector<Token> forgetful = draw({.presence_penalty = 50.0F, .penalty_last_n = 1}, 4);
@@ -141,18 +141,18 @@ TEST_F(SamplerTest, BiasForcesAndBans) {
     EXPECT_FALSE(support({.temperature = 5.0F, .seed = 1, .logit_bias = {{best(), -kInfinity}}}).contains(best()));
     // To ban everything is strange, not fatal.
     Sampling everything{.temperature = 1.0F, .seed = 1};
-    for (Token token = 0; token < static_cast<Token>(logits_.size()); ++token)
+    for (Token token = 0; token < static_cast<Token>(logits.size()); ++token)
         everything.logit_bias.emplace_back(token, -kInfinity);
     Sampler sampler = make(everything);
-    const Token token = sampler.sample(logits_);
-    EXPECT_TRUE(token >= 0 && token < static_cast<Token>(logits_.size()));
+    const Token token = sampler.sample(logits);
+    EXPECT_TRUE(token >= 0 && token < static_cast<Token>(logits.size()));
 }
 
 TEST_F(SamplerTest, AGrammarShapesTheText) {
     for (const float temperature : {0.0F, 3.0F}) {
         Sampler sampler = make({.temperature = temperature, .seed = 5, .grammar = R"(root ::= ("ab" | [0-9])+)"});
         std::string text;
-        for (int i = 0; i < 30; ++i) text += model_->piece(sampler.sample(logits_), true);
+        for (int i = 0; i < 30; ++i) text += model->piece(sampler.sample(logits), true);
         EXPECT_GE(text.size(), 30U);
         for (std::size_t i = 0; i < text.size(); ++i) {
             const bool digit = text[i] >= '0' && text[i] <= '9';
@@ -166,18 +166,18 @@ TEST_F(SamplerTest, AGrammarShapesTheText) {
 TEST_F(SamplerTest, AFinishedGrammarEndsTheAnswer) {
     Sampler sampler = make({.grammar = R"(root ::= "yes" "!")"});
     std::string text;
-    Token token = sampler.sample(logits_);
-    for (int i = 0; i < 10 && !model_->is_end_of_generation(token); ++i, token = sampler.sample(logits_))
-        text += model_->piece(token, true);
+    Token token = sampler.sample(logits);
+    for (int i = 0; i < 10 && !model->is_end_of_generation(token); ++i, token = sampler.sample(logits))
+        text += model->piece(token, true);
     EXPECT_EQ(text, "yes!");
-    EXPECT_TRUE(model_->is_end_of_generation(token));
-    EXPECT_TRUE(model_->is_end_of_generation(sampler.sample(logits_)));
+    EXPECT_TRUE(model->is_end_of_generation(token));
+    EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));
 }
 
 TEST_F(SamplerTest, AGrammarThatNothingFitsEndsTheAnswer) {
     Sampler sampler = make({.grammar = "root ::= []"});
-    EXPECT_TRUE(model_->is_end_of_generation(sampler.sample(logits_)));
-    EXPECT_TRUE(model_->is_end_of_generation(sampler.sample(logits_)));
+    EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));
+    EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));
 }
 
 TEST_F(SamplerTest, BadGrammarsAreRefused) {
@@ -190,7 +190,7 @@ TEST_F(SamplerTest, BadGrammarsAreRefused) {
           std::string("root ::= [a-"), std::string("root ::= root \"a\""), std::string("root ::= \"a\"{3,1"),
           std::string("root ::= \"a\"{999999999}"), std::string("{}"), std::string("\xFF\xFE"), std::string(1 << 20, ' '), nested,
           zero}) {
-        const auto sampler = Sampler::create(*model_, {.grammar = grammar});
+        const auto sampler = Sampler::create(*model, {.grammar = grammar});
         ASSERT_FALSE(sampler) << grammar.substr(0, 60);
         EXPECT_EQ(sampler.error().code, ErrorCode::invalid_argument);
         EXPECT_THAT(sampler.error().message, HasSubstr("grammar"));
@@ -199,11 +199,11 @@ TEST_F(SamplerTest, BadGrammarsAreRefused) {
 
 TEST_F(SamplerTest, ParenthesesInLiteralsArentNesting) {
     const std::string many(500, '(');
-    EXPECT_TRUE(Sampler::create(*model_, {.grammar = "root ::= \"" + many + "\\\"\" [" + many + "] # " + many + "\n"}));
+    EXPECT_TRUE(Sampler::create(*model, {.grammar = "root ::= \"" + many + "\\\"\" [" + many + "] # " + many + "\n"}));
 }
 
 TEST_F(SamplerTest, ValuesOutOfRangeAreNamed) {
-    const Token beyond = static_cast<Token>(logits_.size());
+    const Token beyond = static_cast<Token>(logits.size());
     const std::vector<std::pair<Sampling, std::string>> cases{
         {{.temperature = -0.1F}, "temperature"},
         {{.temperature = kNan}, "temperature"},
@@ -225,7 +225,7 @@ TEST_F(SamplerTest, ValuesOutOfRangeAreNamed) {
         {{.logit_bias = {{0, kNan}}}, "logit_bias"},
     };
     for (const auto &[sampling, name] : cases) {
-        const auto sampler = Sampler::create(*model_, sampling);
+        const auto sampler = Sampler::create(*model, sampling);
         ASSERT_FALSE(sampler) << name;
         EXPECT_EQ(sampler.error().code, ErrorCode::invalid_argument);
         EXPECT_THAT(sampler.error().message, HasSubstr(name));
@@ -241,15 +241,15 @@ TEST_F(SamplerTest, LogitsThatArentNumbersAreHarmless) {
                                {.grammar = R"(root ::= [a-z]+)"}}) {
         for (const float odd : {kNan, kInfinity, -kInfinity}) {
             Sampler sampler = make(sampling);
-            for (const std::vector<float> &logits : {std::vector<float>(logits_.size(), odd), logits_}) {
-                std::vector<float> some = logits;
+            for (const std::vector<float> &row : {std::vector<float>(logits.size(), odd), logits}) {
+                std::vector<float> some = row;
                 for (std::size_t i = 0; i < some.size(); i += 3) some[i] = odd;
                 const Token token = sampler.sample(some);
                 EXPECT_TRUE(token >= 0 && token < static_cast<Token>(some.size()));
             }
         }
     }
-    std::vector<float> one_good(logits_.size(), kNan);
+    std::vector<float> one_good(logits.size(), kNan);
     one_good[300] = -3.0F;
     EXPECT_EQ(make({}).sample(one_good), 300);
     EXPECT_EQ(make({.temperature = 1.0F, .seed = 1}).sample(one_good), 300);

@@ -175,7 +175,7 @@ Gguf make_header(const SynthGeometry &geometry, const TypeChoice &type, const Sy
     gguf_set_val_str(file.get(), "general.name", std::format("synthetic {}", geometry.name).c_str());
     gguf_set_val_u32(file.get(), "general.file_type", type.file_type);
     gguf_set_val_u32(file.get(), "general.quantization_version", GGML_QNT_VERSION);
-    for (const auto &[key, value] : plan.keys) set_key(file.get(), architecture + '.' + key, value);
+    for (const auto &[key, value] : plan.keys) set_key(file.get(), std::format("{}.{}", architecture, key), value);
     write_synth_vocabulary(vocabulary, file.get());
 
     const std::unique_ptr<ggml_context, FreeGgml> shapes(

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <format>
 #include <string_view>
 #include <unordered_set>
 
@@ -75,7 +76,7 @@ class Builder {
         std::string built = spelling(static_cast<unsigned char>(word.front()));
         for (const char c : word.substr(1)) {
             const std::string next = spelling(static_cast<unsigned char>(c));
-            if (add(built + next, LLAMA_TOKEN_TYPE_NORMAL, false)) out_.merges.push_back(built + ' ' + next);
+            if (add(built + next, LLAMA_TOKEN_TYPE_NORMAL, false)) out_.merges.push_back(std::format("{} {}", built, next));
             built += next;
         }
     }
