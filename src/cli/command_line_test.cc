@@ -16,10 +16,10 @@ struct Probe {
 
     explicit Probe(std::vector<const char *> arguments) {
         CommandLine line;
-        CLI::App &app = line.command("probe", "a test", [this](Context &context_) -> Result<ExitCode> {
+        CLI::App &app = line.command("probe", "a test", [this](Context &given) -> Result<ExitCode> {
             called = true;
-            stop = context_.settings.texts("stop");
-            context = context_.settings.whole("context");
+            stop = given.settings.texts("stop");
+            context = given.settings.whole("context");
             return ExitCode::locked;
         });
         app.add_option("TEXT", positional, "any text");
