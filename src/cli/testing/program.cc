@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <format>
 #include <fstream>
 #include <sstream>
 
@@ -77,7 +78,7 @@ std::string Workplace::model() const { return (folder_ / "model.gguf").string();
 std::vector<std::string> Workplace::environment() const {
     std::vector<std::string> texts;
     for (const auto &[name, value] : variables_) {
-        texts.push_back(name + "=" + value);
+        texts.push_back(std::format("{}={}", name, value));
     }
     return texts;
 }
