@@ -73,10 +73,11 @@ struct AgentSpec {
     std::string id;  // 1 to 128 of A-Z a-z 0-9 . _ -, not starting with a dot
     std::string system_prompt;
     std::string description;
+    std::string tools;  // JSON: a list of function tools in OpenAI's shape, shown to the model in this order; empty: none
 };
 
 struct AgentInfo {
-    std::string id, tenant, system_prompt, description, forked_from, model;
+    std::string id, tenant, system_prompt, description, forked_from, model, tools;
     std::uint64_t n_tokens = 0, n_messages = 0, n_turns = 0;
     std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;  // Unix time in milliseconds
     bool pinned = false;
@@ -87,9 +88,12 @@ struct AgentInfo {
 };
 
 struct Message {
-    std::string role;  // "system", "user", "assistant"
+    std::string role;  // "system", "user", "assistant", "tool"
     std::string content;
     std::int64_t created_ms = 0;
+    // Of an answer that calls tools: [{"type":"function","function":{"name":…,"arguments":{…}}}]; empty: none. `content` is then
+    // what it says beside the calls.
+    std::string tool_calls = {};
 };
 
 // Why and where a prefix could not be reused.
@@ -110,9 +114,10 @@ struct TurnRequest {
 };
 
 struct TurnResult {
-    std::string text;
+    std::string text;        // as it was streamed, tool calls in the model's own form included
+    std::string tool_calls;  // of an agent with tools, as in Message; empty when there are none, or when they are malformed
     std::vector<std::int32_t> tokens;  // sampled ones, the end-of-generation token included when there was one
-    std::string finish;                // "stop" (end of generation), "stop_string", "length", "context", "cancelled"
+    std::string finish;                // "stop" (end of generation), "stop_string", "length", "context", "cancelled", "appended"
     std::uint64_t prompt_tokens = 0;   // of the whole sequence before the answer
     std::uint64_t reused_tokens = 0;   // of those, not computed
     std::uint64_t computed_tokens = 0;
@@ -145,7 +150,7 @@ class AgentManager {
     AgentManager(const AgentManager &) = delete;
     AgentManager &operator=(const AgentManager &) = delete;
 
-    Result<AgentInfo> create(const AgentSpec &spec);   // invalid_argument, already_exists
+    Result<AgentInfo> create(const AgentSpec &spec);   // invalid_argument (names, tools), already_exists
     Result<AgentInfo> get(std::string_view id) const;  // not_found (so for all below)
     Result<std::vector<AgentInfo>> list() const;       // by id
     Result<void> remove(std::string_view id);          // the agent and every byte that only it needs
@@ -160,6 +165,10 @@ class AgentManager {
     };
     // All items decode together in one context (as many as fit at a time); results in the items' order.
     std::vector<Result<TurnResult>> generate_batch(std::span<const BatchItem> items);
+    // Messages that happened elsewhere (a scripted transcript, an import): the model reads them, and they are committed and saved
+    // like a turn, but nothing is answered (`finish` is "appended", and it doesn't count as a turn). invalid_argument: no
+    // messages, an unknown role, or tool calls that aren't a list of calls or stand in another message than an assistant's.
+    Result<TurnResult> append(std::string_view id, std::span<const Message> messages);
 
     Result<void> save(std::string_view id);  // waits until the agent's KV is on disk
     Result<void> save_all();

@@ -60,6 +60,8 @@ class Members {
         return wrong<std::string>(name, "text");
     }
 
+    std::string text_if_there(const std::string &name) { return has(name) || has(name + "_hex") ? text(name) : std::string(); }
+
     std::uint64_t count(const std::string &name) {
         const Json *value = find(name);
         return value != nullptr && value->is_number_unsigned() ? value->get<std::uint64_t>()
@@ -119,6 +121,7 @@ std::string header_json(const AgentFileContent &content) {
     put_text(json, "model", agent.model);
     put_text(json, "vocabulary", agent.vocabulary);
     put_text(json, "forked_from", agent.forked_from);
+    if (!agent.tools.empty()) put_text(json, "tools", agent.tools);
     if (content.manifest) json["fingerprint"] = content.manifest->fingerprint.hex();
     return json.dump();
 }
@@ -147,6 +150,7 @@ Result<AgentFileContent> parse_header_json(std::string_view text) {
     agent.model = members.text("model");
     agent.vocabulary = members.text("vocabulary");
     agent.forked_from = members.text("forked_from");
+    agent.tools = members.text_if_there("tools");
     const std::string fingerprint = members.has("fingerprint") ? members.text("fingerprint") : std::string();
     if (!members.fault().empty()) return fail(ErrorCode::corrupt, "its header is wrong: " + members.fault());
     if (format == 0 || !validate_tenant_id(agent.key.tenant) || !validate_agent_id(agent.key.id)) {
@@ -166,6 +170,7 @@ std::string messages_json(std::span<const MessageRow> messages) {
         Json object{{"created_ms", message.created_ms}};
         put_text(object, "role", message.role);
         put_text(object, "content", message.content);
+        if (!message.tool_calls.empty()) put_text(object, "tool_calls", message.tool_calls);
         json.push_back(std::move(object));
     }
     return json.dump();
@@ -178,8 +183,10 @@ Result<std::vector<MessageRow>> parse_messages_json(std::string_view text) {
     messages.reserve(json.size());
     for (const Json &object : json) {
         Members members(object);
-        messages.push_back(
-            {.role = members.text("role"), .content = members.text("content"), .created_ms = members.integer("created_ms")});
+        messages.push_back({.role = members.text("role"),
+                            .content = members.text("content"),
+                            .created_ms = members.integer("created_ms"),
+                            .tool_calls = members.text_if_there("tool_calls")});
         if (!members.fault().empty()) {
             return fail(ErrorCode::corrupt,
                         std::format("message {} of its transcript is wrong: {}", messages.size() - 1, members.fault()));

@@ -92,6 +92,7 @@ SampleAgent sample_agent(std::mt19937_64 &random) {
     row.key = {.tenant = "default", .id = "analyst"};
     row.system_prompt = random_text(random, true);
     row.description = random_text(random, false);
+    row.tools = random_text(random, random() % 2 == 0);
     row.model = "tiny";
     row.created_ms = -5;
     row.updated_ms = 1'700'000'000'000;
@@ -100,7 +101,8 @@ SampleAgent sample_agent(std::mt19937_64 &random) {
     row.n_turns = 3;
     sample.content.written_by = "engram test";
     for (auto n = random() % 4; n > 0; --n) {
-        sample.content.messages.push_back({"user", random_text(random, n % 2 == 0), static_cast<std::int64_t>(random() % 1000)});
+        sample.content.messages.push_back({"user", random_text(random, n % 2 == 0), static_cast<std::int64_t>(random() % 1000),
+                                           random_text(random, n % 2 == 1)});
     }
     sample.content.tokens.resize(random() % 100);
     std::ranges::generate(sample.content.tokens, [&] { return static_cast<Token>(random()); });
@@ -166,10 +168,10 @@ bool same(const SampleAgent &a, const SampleAgent &b) {
         return x.key == y.key && x.system_prompt == y.system_prompt && x.description == y.description &&
                x.created_ms == y.created_ms && x.updated_ms == y.updated_ms && x.last_used_ms == y.last_used_ms &&
                x.pinned == y.pinned && x.n_tokens == y.n_tokens && x.n_messages == y.n_messages && x.n_turns == y.n_turns &&
-               x.model == y.model && x.vocabulary == y.vocabulary && x.forked_from == y.forked_from;
+               x.model == y.model && x.vocabulary == y.vocabulary && x.forked_from == y.forked_from && x.tools == y.tools;
     };
     const auto same_message = [](const MessageRow &x, const MessageRow &y) {
-        return x.role == y.role && x.content == y.content && x.created_ms == y.created_ms;
+        return x.role == y.role && x.content == y.content && x.created_ms == y.created_ms && x.tool_calls == y.tool_calls;
     };
     const auto same_entry = [](const ManifestPart &x, const ManifestPart &y) {
         return x.kind == y.kind && x.id == y.id && x.first_position == y.first_position && x.rows == y.rows;

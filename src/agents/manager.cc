@@ -4,6 +4,7 @@
 
 #include "agents/manager_impl.h"
 #include "agents/paths.h"
+#include "chat/tool_call.h"
 #include "engine/codec.h"
 
 namespace engram {
@@ -141,13 +142,15 @@ AgentManager::~AgentManager() = default;
 
 Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
     ENGRAM_TRY(validate_agent_id(spec.id));
+    ENGRAM_ASSIGN(const std::string tools, checked_tools(spec.tools));
     const std::int64_t now = impl_->now_ms();
     ENGRAM_ASSIGN(const AgentRow row, impl_->registry->create({.key = impl_->key(spec.id),
                                                                .system_prompt = spec.system_prompt,
                                                                .description = spec.description,
                                                                .created_ms = now,
                                                                .updated_ms = now,
-                                                               .last_used_ms = now}));
+                                                               .last_used_ms = now,
+                                                               .tools = tools}));
     return impl_->info(row);
 }
 
@@ -233,7 +236,8 @@ Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const
     ENGRAM_ASSIGN(const std::vector<MessageRow> rows, impl_->registry->messages(impl_->key(id)));
     std::vector<Message> messages;
     for (const MessageRow &row : rows)
-        messages.push_back({.role = row.role, .content = row.content, .created_ms = row.created_ms});
+        messages.push_back(
+            {.role = row.role, .content = row.content, .created_ms = row.created_ms, .tool_calls = row.tool_calls});
     return messages;
 }
 

@@ -66,8 +66,15 @@ class AgentManager::Impl {
         std::vector<MessageRow> messages;
         std::size_t first_new_token = 0;
         std::optional<Manifest> older;  // the manifest that this turn supersedes
+        bool asks = false;              // for an answer
+        bool has_tools = false;         // which the answer may call
     };
-    Result<Prepared> prepare(const AgentKey &key, const TurnRequest &request) const;
+    // `added` follows what was said so far; `asks`: the model is to answer it.
+    Result<Prepared> prepare(const AgentKey &key, std::vector<MessageRow> added, bool asks) const;
+    Result<Prepared> prepare_turn(const AgentKey &key, const TurnRequest &request) const;
+    Result<std::vector<Token>> tokens_with(const AgentRow &row, std::span<const ChatMessage> history,
+                                           std::span<const ChatMessage> added, std::span<const Token> committed, bool asks) const;
+    static TurnPlan take_plan(Prepared &prepared);  // what its commit needs again stays
     // A plan over the committed tokens alone (for load and probes).
     Result<TurnPlan> committed_plan(const AgentKey &key) const;
 

@@ -36,6 +36,7 @@ Result<AgentInfo> AgentManager::Impl::info(const AgentRow &row) {
                    .description = row.description,
                    .forked_from = row.forked_from,
                    .model = row.model,
+                   .tools = row.tools,
                    .n_tokens = row.n_tokens,
                    .n_messages = row.n_messages,
                    .n_turns = row.n_turns,

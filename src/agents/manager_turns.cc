@@ -4,16 +4,55 @@
 #include <set>
 
 #include "agents/manager_impl.h"
+#include "chat/tool_call.h"
 
 namespace engram {
 
 namespace {
 
+ChatMessage chat_message(const MessageRow &message) {
+    return {.role = message.role, .content = message.content, .tool_calls = message.tool_calls};
+}
+
 std::vector<ChatMessage> history_of(const AgentRow &row, std::span<const MessageRow> messages) {
     std::vector<ChatMessage> history;
     if (!row.system_prompt.empty()) history.push_back({.role = "system", .content = row.system_prompt});
-    for (const MessageRow &message : messages) history.push_back({.role = message.role, .content = message.content});
+    for (const MessageRow &message : messages) history.push_back(chat_message(message));
     return history;
+}
+
+// The answer as the transcript keeps it.
+MessageRow answer_message(TurnResult &result, bool has_tools, std::int64_t now) {
+    MessageRow message{.role = "assistant", .content = result.text, .created_ms = now};
+    if (!has_tools) return message;
+    auto parsed = parse_answer(result.text);
+    if (!parsed || parsed->calls.empty()) return message;
+    message.content = std::move(parsed->text);
+    message.tool_calls = result.tool_calls = tool_calls_json(parsed->calls);
+    return message;
+}
+
+Result<std::vector<MessageRow>> checked_messages(std::span<const Message> messages, std::int64_t now) {
+    if (messages.empty()) return fail(ErrorCode::invalid_argument, "there are no messages to append");
+    std::vector<MessageRow> rows;
+    for (const Message &message : messages) {
+        const bool answer = message.role == "assistant";
+        if (!answer && message.role != "user" && message.role != "tool" && message.role != "system") {
+            return fail(ErrorCode::invalid_argument,
+                        std::format("message {} has the role \"{}\": it must be system, user, assistant or tool", rows.size(),
+                                    message.role));
+        }
+        ENGRAM_ASSIGN(const std::vector<ToolCall> calls, parse_tool_calls(message.tool_calls));
+        if (!answer && !calls.empty()) {
+            return fail(ErrorCode::invalid_argument,
+                        std::format("message {} has tool calls, but only an assistant's can", rows.size()));
+        }
+        rows.push_back({.role = message.role,
+                        .content = message.content,
+                        .created_ms = message.created_ms == 0 ? now : message.created_ms,
+                        .tool_calls = tool_calls_json(calls)});
+    }
+    return rows;
 }
 
 std::string why_incompatible(const Manifest &manifest, const Context &context, std::uint32_t block_tokens) {
@@ -25,49 +64,67 @@ std::string why_incompatible(const Manifest &manifest, const Context &context, s
 
 }  // namespace
 
-Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey &key, const TurnRequest &request) const {
+// What the model is to have read: the committed tokens, and what the template makes of the messages that follow.
+Result<std::vector<Token>> AgentManager::Impl::tokens_with(const AgentRow &row, std::span<const ChatMessage> history,
+                                                           std::span<const ChatMessage> added, std::span<const Token> committed,
+                                                           bool asks) const {
+    const bool first = committed.empty();  // then everything is rendered
+    std::vector<ChatMessage> following;
+    if (first) following.assign(history.begin(), history.end());
+    following.insert(following.end(), added.begin(), added.end());
+    const std::span<const ChatMessage> before = first ? std::span<const ChatMessage>() : history;
+    const bool closed = !first && model->is_end_of_generation(committed.back());
+    const auto with = [&](const std::string &text) {
+        std::vector<Token> tokens(committed.begin(), committed.end());
+        const std::vector<Token> further = model->tokenise(text, first, true);
+        tokens.insert(tokens.end(), further.begin(), further.end());
+        return tokens;
+    };
+    if (asks) {
+        ENGRAM_ASSIGN(const std::string text, chat->next_turn(before, following, closed, row.tools));
+        return with(text);
+    }
+    ENGRAM_ASSIGN(const ChatTemplate::Scripted scripted, chat->scripted(before, following, closed, row.tools));
+    std::vector<Token> tokens = with(scripted.text + scripted.end_marker);
+    // An end-of-turn text that isn't this vocabulary's token can't be told from the answer later: the next turn puts it.
+    if (scripted.end_marker.empty() || (!tokens.empty() && model->is_end_of_generation(tokens.back()))) return tokens;
+    return with(scripted.text);
+}
+
+Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey &key, std::vector<MessageRow> messages_added,
+                                                                 bool asks) const {
     Prepared prepared;
     ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
     ENGRAM_ASSIGN(const std::vector<MessageRow> messages, registry->messages(key));
-    if (request.role != "user" && request.role != "tool" && request.role != "system") {
-        return fail(ErrorCode::invalid_argument, std::format("a turn's role is user, tool or system, not {}", request.role));
-    }
     const std::vector<ChatMessage> history = history_of(row, messages);
-    const std::vector<ChatMessage> added{{.role = request.role, .content = request.prompt}};
+    std::vector<ChatMessage> added;
+    std::ranges::transform(messages_added, std::back_inserter(added), chat_message);
 
     // The committed tokens are what the model has read; they hold as long as the tokenizer is the same and the row is sound.
-    std::vector<Token> &tokens = prepared.plan.tokens;
+    std::vector<Token> committed;
     std::string lost;
     if (row.n_tokens > 0) {
         if (row.vocabulary != model->vocabulary_hash().hex()) {
             lost = "incompatible: the conversation's tokens belong to another tokenizer";
-        } else if (auto committed = registry->tokens(key)) {
-            tokens = std::move(*committed);
+        } else if (auto tokens = registry->tokens(key)) {
+            committed = std::move(*tokens);
         } else {
-            lost = "corrupt: " + committed.error().message;
+            lost = "corrupt: " + tokens.error().message;
         }
     }
-    const std::vector<Token> committed = tokens;
-    if (tokens.empty()) {
-        std::vector<ChatMessage> whole = history;
-        whole.insert(whole.end(), added.begin(), added.end());
-        ENGRAM_ASSIGN(const std::string text, chat->render(whole, true));
-        tokens = model->tokenise(text, true, true);
-    } else {
-        const bool closed = model->is_end_of_generation(tokens.back());
-        ENGRAM_ASSIGN(const std::string text, chat->next_turn(history, added, closed));
-        const std::vector<Token> further = model->tokenise(text, false, true);
-        tokens.insert(tokens.end(), further.begin(), further.end());
-    }
+    std::vector<Token> &tokens = prepared.plan.tokens;
+    ENGRAM_ASSIGN(tokens, tokens_with(row, history, added, committed, asks));
     if (tokens.empty()) return fail(ErrorCode::invalid_argument, "the prompt has no tokens");
     if (!row.system_prompt.empty()) {
-        if (const auto system = chat->render(std::span(history).first(1), false)) {
+        if (const auto system = chat->render(std::span(history).first(1), false, row.tools)) {
             prepared.plan.system_end = static_cast<Position>(common_prefix(model->tokenise(*system, true, true), tokens));
         }
     }
     prepared.keep_tokens = committed.size();
     prepared.first_new_token = committed.size();
-    prepared.messages.push_back({.role = request.role, .content = request.prompt, .created_ms = now_ms()});
+    prepared.messages = std::move(messages_added);
+    prepared.asks = asks;
+    prepared.has_tools = !row.tools.empty();
 
     const auto manifest = newest_manifest(key);
     if (manifest) prepared.older = *manifest;
@@ -86,8 +143,18 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey 
     } else if (row.n_tokens > 0 && store) {
         prepared.plan.no_kv_reason = "not stored: the KV of the turns before never came to be on disk";
     }
-    ENGRAM_ASSIGN(prepared.plan.sampler, Sampler::create(*model, request.sampling));
     prepared.plan.key = key;
+    return prepared;
+}
+
+Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_turn(const AgentKey &key, const TurnRequest &request) const {
+    if (request.role != "user" && request.role != "tool" && request.role != "system") {
+        return fail(ErrorCode::invalid_argument, std::format("a turn's role is user, tool or system, not {}", request.role));
+    }
+    ENGRAM_ASSIGN(Prepared prepared,
+                  prepare(key, {{.role = request.role, .content = request.prompt, .created_ms = now_ms()}}, true));
+    ENGRAM_ASSIGN(prepared.plan.sampler, Sampler::create(*model, request.sampling));
+    if (prepared.has_tools) prepared.plan.visible_marks = tool_call_marks();
     prepared.plan.max_tokens = request.max_tokens;
     prepared.plan.stop_strings = request.sampling.stop;
     prepared.plan.stop = request.stop;
@@ -111,6 +178,13 @@ Result<TurnPlan> AgentManager::Impl::committed_plan(const AgentKey &key) const {
         plan.stored_tokens.assign(plan.tokens.begin(), plan.tokens.begin() + static_cast<std::ptrdiff_t>(n));
         plan.checkpoints = checkpoints_of(**manifest, context->window());
     }
+    return plan;
+}
+
+TurnPlan AgentManager::Impl::take_plan(Prepared &prepared) {
+    TurnPlan plan = std::move(prepared.plan);
+    prepared.plan.key = plan.key;
+    prepared.plan.tokens = plan.tokens;
     return plan;
 }
 
@@ -160,7 +234,7 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
                                   prepared.plan.tokens.end());
     new_tokens.insert(new_tokens.end(), result.tokens.begin(), result.tokens.end());
     const std::int64_t now = now_ms();
-    prepared.messages.push_back({.role = "assistant", .content = result.text, .created_ms = now});
+    if (prepared.asks) prepared.messages.push_back(answer_message(result, prepared.has_tools, now));
     const Manifest nothing{
         .fingerprint = context->fingerprint(), .block_tokens = options.storage.block_tokens, .n_kv = 0, .parts = {}};
     const bool stale = prepared.older && prepared.keep_tokens < prepared.older->n_kv;
@@ -173,7 +247,8 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
                                .manifest = stale ? &nothing : nullptr,
                                .now_ms = now,
                                .model = model->description(),
-                               .vocabulary = model->vocabulary_hash().hex()});
+                               .vocabulary = model->vocabulary_hash().hex(),
+                               .counts_as_turn = prepared.asks});
     result.commit_ms = static_cast<double>(system_clock().steady_us() - commit_start) / 1000.0;
     if (!committed) {
         result.warning = "this turn was not committed and will be forgotten: " + committed.error().message;
@@ -209,16 +284,12 @@ std::vector<Result<TurnResult>> AgentManager::Impl::generate(std::span<const Bat
             results[i] = std::unexpected(valid.error());
             continue;
         }
-        auto ready = prepare(key(items[i]->id), items[i]->request);
+        auto ready = prepare_turn(key(items[i]->id), items[i]->request);
         if (!ready) {
             results[i] = std::unexpected(std::move(ready.error()));
             continue;
         }
-        // The prompt's tokens are needed again for the commit.
-        TurnPlan plan = std::move(ready->plan);
-        ready->plan.key = plan.key;
-        ready->plan.tokens = plan.tokens;
-        plans.push_back(std::move(plan));
+        plans.push_back(take_plan(*ready));
         prepared.push_back(std::move(*ready));
         origin.push_back(i);
     }
@@ -236,6 +307,22 @@ std::vector<Result<TurnResult>> AgentManager::Impl::generate(std::span<const Bat
         }
     });
     return results;
+}
+
+Result<TurnResult> AgentManager::append(std::string_view id, std::span<const Message> messages) {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_ASSIGN(std::vector<MessageRow> rows, checked_messages(messages, impl_->now_ms()));
+    const auto hold = impl_->gates.take(id);
+    ENGRAM_ASSIGN(Impl::Prepared prepared, impl_->prepare(impl_->key(id), std::move(rows), false));
+    std::vector<TurnPlan> plans;
+    plans.push_back(Impl::take_plan(prepared));
+    TurnEnd end;
+    impl_->run(std::move(plans), [&](TurnChannel::Event event) {
+        if (auto *finished = std::get_if<TurnChannel::Finished>(&event)) end = std::move(finished->end);
+    });
+    ENGRAM_ASSIGN(TurnResult result, impl_->conclude(prepared, std::move(end), {}));
+    result.finish = "appended";
+    return result;
 }
 
 Result<TurnResult> AgentManager::generate(std::string_view id, const TurnRequest &request) {

@@ -171,13 +171,21 @@ bool Turn::choose(Context &context, std::size_t index) {
     return add_token(token);
 }
 
+// Control tokens are no text, but for the marks that tool calls are written with.
+std::string Turn::text_of(Token token) const {
+    std::string piece = model_.piece(token, false);
+    if (!piece.empty() || plan_.visible_marks.empty()) return piece;
+    piece = model_.piece(token, true);
+    return std::ranges::contains(plan_.visible_marks, piece) ? piece : std::string();
+}
+
 bool Turn::add_token(Token token) {
     end_.result.tokens.push_back(token);
     if (model_.is_end_of_generation(token)) {
         finish("stop");
         return false;
     }
-    std::string piece = text_.add(model_.piece(token, false));
+    std::string piece = text_.add(text_of(token));
     if (!piece.empty()) {
         if (!held_.empty()) channel_->send(TurnChannel::Text{.turn = index_, .text = std::move(held_)});
         held_ = std::move(piece);

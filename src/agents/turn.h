@@ -33,6 +33,7 @@ struct TurnPlan {
     std::optional<Sampler> sampler;    // of a turn that answers
     std::uint32_t max_tokens = 0;
     std::vector<std::string> stop_strings;
+    std::span<const std::string_view> visible_marks;  // texts of control tokens that belong to the answer's text
     std::stop_token stop;
     bool probe = false;      // compute the last token's logits only; sample nothing, save nothing
     bool load_only = false;  // bring back what is stored; compute nothing
@@ -112,6 +113,7 @@ class Turn final : public Run {
 
     bool is_checkpoint(Position position) const;
     void note_miss();
+    std::string text_of(Token token) const;
     bool add_token(Token token);
     void finish(std::string_view reason);
     void send_end();

@@ -24,6 +24,14 @@ constexpr std::string_view kUserProbe = "engramprobeuser";
 constexpr std::string_view kAnswerProbe = "engramprobeanswer";
 constexpr std::string_view kSecondUserProbe = "engramprobesecond";
 
+constexpr std::string_view kToolProbe = "engramprobetool";
+constexpr std::string_view kToolsProbe =
+    R"([{"type":"function","function":{"name":"engramprobetool","description":"engramprobedescription",)"
+    R"("parameters":{"type":"object","properties":{"engramprobeargument":{"type":"string","description":"engramprobe"}},)"
+    R"("required":["engramprobeargument"]}}}])";
+constexpr std::string_view kCallsProbe =
+    R"([{"type":"function","function":{"name":"engramprobetool","arguments":{"engramprobeargument":"engramprobevalue"}}}])";
+
 constexpr std::string_view kSystem = "system";
 constexpr std::string_view kUser = "user";
 constexpr std::string_view kAssistant = "assistant";
@@ -56,7 +64,9 @@ std::string reminder(std::string_view text) { return std::format("<system-remind
 // template trims from real answers. Letters and digits only, as above.
 std::string sentinel(std::string_view start, std::span<const ChatMessage> history, std::span<const ChatMessage> added) {
     std::string text(start);
-    const auto holds = [&](const ChatMessage &message) { return message.content.contains(text); };
+    const auto holds = [&](const ChatMessage &message) {
+        return message.content.contains(text) || message.tool_calls.contains(text);
+    };
     while (std::ranges::any_of(history, holds) || std::ranges::any_of(added, holds)) {
         text += "x7";
     }
@@ -119,30 +129,51 @@ class JinjaChatTemplate final : public ChatTemplate {
             system_first_ &&
             renders_in_order(
                 {{{kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kSystem, kSystemProbe}, {kUser, kSecondUserProbe}}});
+        const Result<std::string> tools = render_raw(user, true, kToolsProbe);
+        knows_tools_ = tools.has_value() && tools->contains(kToolProbe);
+        const std::vector<ChatMessage> call = {user.front(), {std::string(kAssistant), {}, std::string(kCallsProbe)}};
+        const Result<std::string> calls = render_raw(call, false);
+        knows_calls_ = calls.has_value() && contains_in_order(*calls, {{kUserProbe, kToolProbe, "engramprobevalue"}});
         return {};
     }
 
-    Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt) const override {
-        return render_raw(adapt(messages), add_generation_prompt);
+    Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                               std::string_view tools) const override {
+        const auto has_calls = [](const ChatMessage &message) { return !message.tool_calls.empty(); };
+        if (!tools.empty() && !knows_tools_) {
+            return fail(ErrorCode::unsupported,
+                        "the model's chat template knows no tools: take another model, or leave them out");
+        }
+        if (!knows_calls_ && std::ranges::any_of(messages, has_calls)) {
+            return fail(ErrorCode::unsupported,
+                        "the model's chat template leaves tool calls out of the prompt: take another model, or leave them out");
+        }
+        return render_raw(adapt(messages), add_generation_prompt, tools);
     }
 
-    Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
-                                  bool answer_closed) const override {
-        if (history.empty()) {
-            return render(added, true);
+    Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added, bool answer_closed,
+                                  std::string_view tools) const override {
+        return following({.history = history, .added = added, .tools = tools}, answer_closed, true);
+    }
+
+    Result<Scripted> scripted(std::span<const ChatMessage> history, std::span<const ChatMessage> added, bool answer_closed,
+                              std::string_view tools) const override {
+        Scripted result;
+        ENGRAM_ASSIGN(result.text, following({.history = history, .added = added, .tools = tools}, answer_closed, false));
+        if (added.empty() || added.back().role != kAssistant) {
+            return result;
         }
-        if (history.back().role != kAssistant) {
-            return after_prompt(history, added);
+        const std::vector<ChatMessage> all = joined(history, added);
+        const Growth ended{.history = all, .added = {}, .tools = tools};
+        ENGRAM_ASSIGN(const std::string tail, after_answer(sentinel("engramanswer", all, {}), ended, false));
+        if (!result.text.ends_with(tail)) {
+            return fail(ErrorCode::unsupported,
+                        "the chat template closes the last answer in a way that depends on its text, so "
+                        "it can't be told where that answer ends");
         }
-        const std::string mark = sentinel("engramanswer", history, added);
-        ENGRAM_ASSIGN(std::string tail, after_answer(mark, history, added, true));
-        ENGRAM_ASSIGN(const std::string other, after_answer(sentinel("othertextq", history, added), history, added, true));
-        if (tail != other) {
-            return fail(
-                ErrorCode::unsupported,
-                "the chat template makes what follows an answer depend on the answer's text, so a turn can't be appended to it");
-        }
-        return answer_closed ? without_end_marker(std::move(tail), mark, history, added) : std::move(tail);
+        result.text.resize(result.text.size() - tail.size());
+        result.end_marker = tail.substr(0, marker_length(tail, eos_));
+        return result;
     }
 
   private:
@@ -150,6 +181,33 @@ class JinjaChatTemplate final : public ChatTemplate {
         std::string_view role;
         std::string_view content;
     };
+
+    // A conversation that grows: `history` was read, `added` follows.
+    struct Growth {
+        std::span<const ChatMessage> history, added;
+        std::string_view tools;
+    };
+
+    // What is to be read after the history.
+    Result<std::string> following(const Growth &growth, bool answer_closed, bool add_generation_prompt) const {
+        const auto &[history, added, tools] = growth;
+        if (history.empty()) {
+            return render(added, add_generation_prompt, tools);
+        }
+        if (history.back().role != kAssistant) {
+            return after_prompt(growth, add_generation_prompt);
+        }
+        const std::string mark = sentinel("engramanswer", history, added);
+        ENGRAM_ASSIGN(std::string tail, after_answer(mark, growth, add_generation_prompt));
+        ENGRAM_ASSIGN(const std::string other,
+                      after_answer(sentinel("othertextq", history, added), growth, add_generation_prompt));
+        if (tail != other) {
+            return fail(
+                ErrorCode::unsupported,
+                "the chat template makes what follows an answer depend on the answer's text, so a turn can't be appended to it");
+        }
+        return answer_closed ? without_end_marker(std::move(tail), mark, growth) : std::move(tail);
+    }
 
     bool renders_in_order(const std::array<Probe, 4> &probes) const {
         std::vector<ChatMessage> messages;
@@ -162,13 +220,15 @@ class JinjaChatTemplate final : public ChatTemplate {
         return text.has_value() && contains_in_order(*text, contents);
     }
 
-    Result<std::string> render_raw(std::span<const ChatMessage> messages, bool add_generation_prompt) const {
+    Result<std::string> render_raw(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                                   std::string_view tools = {}) const {
         std::vector<JinjaMessage> views;
         views.reserve(messages.size());
         for (const ChatMessage &message : messages) {
-            views.push_back({.role = message.role, .content = message.content});
+            views.push_back({.role = message.role, .content = message.content, .tool_calls = message.tool_calls});
         }
         ENGRAM_ASSIGN(std::string text, jinja_.render({.messages = views,
+                                                       .tools = tools,
                                                        .bos_token = bos_,
                                                        .eos_token = eos_,
                                                        .add_generation_prompt = add_generation_prompt,
@@ -220,12 +280,13 @@ class JinjaChatTemplate final : public ChatTemplate {
         return result;
     }
 
-    // What the template puts after the history's last answer, in which `mark` stands for that answer.
-    Result<std::string> after_answer(std::string_view mark, std::span<const ChatMessage> history,
-                                     std::span<const ChatMessage> added, bool add_generation_prompt) const {
-        std::vector<ChatMessage> all = joined(history, added);
-        all[history.size() - 1].content = mark;
-        ENGRAM_ASSIGN(std::string text, render(all, add_generation_prompt));
+    // What the template puts after the history's last answer, in which `mark` stands for that answer with its calls.
+    Result<std::string> after_answer(std::string_view mark, const Growth &growth, bool add_generation_prompt) const {
+        std::vector<ChatMessage> all = joined(growth.history, growth.added);
+        ChatMessage &answer = all[growth.history.size() - 1];
+        answer.content = mark;
+        answer.tool_calls.clear();
+        ENGRAM_ASSIGN(std::string text, render(all, add_generation_prompt, growth.tools));
         const std::size_t at = text.find(mark);
         if (at == std::string::npos) {
             return fail(ErrorCode::unsupported,
@@ -241,8 +302,7 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     // `tail` without the end-of-turn marker, which the model has read. A marker counts only when the template closes an answer
     // that nothing follows with it as well: otherwise it opens the next message (some formats have no end-of-turn text at all).
-    Result<std::string> without_end_marker(std::string tail, std::string_view mark, std::span<const ChatMessage> history,
-                                           std::span<const ChatMessage> added) const {
+    Result<std::string> without_end_marker(std::string tail, std::string_view mark, const Growth &growth) const {
         const std::size_t size = marker_length(tail, eos_);
         const std::string_view marker = std::string_view(tail).substr(0, size);
         if (size == 0) {
@@ -251,8 +311,9 @@ class JinjaChatTemplate final : public ChatTemplate {
         bool closes = !eos_.empty() && marker.ends_with(eos_);
         // A template may close its last message only when a generation prompt follows.
         for (const bool generation_prompt : {false, true}) {
-            if (!closes && !(generation_prompt && added.empty())) {
-                const Result<std::string> closing = after_answer(mark, history, {}, generation_prompt);
+            if (!closes && !(generation_prompt && growth.added.empty())) {
+                const Result<std::string> closing =
+                    after_answer(mark, {.history = growth.history, .added = {}, .tools = growth.tools}, generation_prompt);
                 closes = closing.has_value() && closing->starts_with(marker);
             }
         }
@@ -262,9 +323,9 @@ class JinjaChatTemplate final : public ChatTemplate {
         return tail;
     }
 
-    Result<std::string> after_prompt(std::span<const ChatMessage> history, std::span<const ChatMessage> added) const {
-        ENGRAM_ASSIGN(const std::string before, render(history, false));
-        ENGRAM_ASSIGN(std::string text, render(joined(history, added), true));
+    Result<std::string> after_prompt(const Growth &growth, bool add_generation_prompt) const {
+        ENGRAM_ASSIGN(const std::string before, render(growth.history, false, growth.tools));
+        ENGRAM_ASSIGN(std::string text, render(joined(growth.history, growth.added), add_generation_prompt, growth.tools));
         if (!text.starts_with(before)) {
             return fail(
                 ErrorCode::unsupported,
@@ -279,6 +340,8 @@ class JinjaChatTemplate final : public ChatTemplate {
     bool typed_content_ = false;
     bool system_first_ = false;     // one system message, at the front
     bool system_anywhere_ = false;  // and between other messages
+    bool knows_tools_ = false;
+    bool knows_calls_ = false;  // in messages
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ namespace engram {
 struct ChatMessage {
     std::string role;
     std::string content;
+    std::string tool_calls = {};  // of an answer: a JSON list as tool_calls_json (tool_call.h) writes it; empty: none
 };
 
 class ChatTemplate {
@@ -28,9 +29,13 @@ class ChatTemplate {
     static Result<std::unique_ptr<ChatTemplate>> create(std::string_view jinja, std::string_view bos, std::string_view eos);
     virtual ~ChatTemplate() = default;
 
+    // In all of these, `tools` is the conversation's list of tools as JSON, always the same for one conversation (a template puts
+    // it at the front); empty: none. unsupported: there are tools, or calls in a message, and the template knows none.
+
     // The whole conversation as text. BOS text at the very front is removed (the tokenizer adds the token).
     // invalid_argument: the template raised an exception (e.g. roles must alternate); the message is the template's.
-    virtual Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt) const = 0;
+    virtual Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                                       std::string_view tools = {}) const = 0;
 
     // The text to append after what the model has read, for a turn that adds `added` to `history`.
     // `history` is everything before (system prompt included); when it ends with an assistant message, the model has read that
@@ -47,7 +52,17 @@ class ChatTemplate {
     //
     // unsupported: the template drops or repeats the last answer, or what follows an answer depends on the answer's text.
     virtual Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
-                                          bool answer_closed) const = 0;
+                                          bool answer_closed, std::string_view tools = {}) const = 0;
+
+    struct Scripted {
+        std::string text;
+        std::string end_marker;  // the end-of-turn text of an answer that `added` ends with: read too when it is a token
+    };
+    // The text to append after what the model has read, for messages that happened elsewhere: nothing is asked after them. When
+    // they end with an answer, what the template puts behind its end-of-turn text belongs to the next turn and is left out, so
+    // that the model has read what it would have after sampling that answer. Otherwise as next_turn.
+    virtual Result<Scripted> scripted(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
+                                      bool answer_closed, std::string_view tools = {}) const = 0;
 };
 
 }  // namespace engram

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <ctime>
+#include <deque>
 #include <format>
 #include <minja/minja.hpp>
 #include <new>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "chat/jinja_source.h"
+#include "chat/tool_call.h"
 
 // minja/chat-template.hpp isn't used: its constructor prints to stderr, reads the last byte of an empty text, and its
 // strftime_now reads the clock.
@@ -145,19 +147,72 @@ minja::Value fixed_date(minja::ArgumentsValue &args) {
     return {std::string(text.data(), size)};
 }
 
-minja::Value variables(const JinjaInput &input, Budget &budget) {
+// Ids of calls and of the results that answer them, in order. They follow from the places of the messages alone: the same when
+// the calls themselves are left out of a rendering.
+class CallIds {
+  public:
+    std::string of_call() {
+        unanswered_.push_back(next());
+        return unanswered_.back();
+    }
+    std::string of_result() {
+        if (unanswered_.empty()) {
+            return next();
+        }
+        std::string id = std::move(unanswered_.front());
+        unanswered_.pop_front();
+        return id;
+    }
+    void answer_begins() { unanswered_.clear(); }
+
+  private:
+    std::string next() { return std::format("call{:05}", made_++ % 100'000); }  // nine letters and digits, as Mistral's want
+
+    std::deque<std::string> unanswered_;
+    std::size_t made_ = 0;
+};
+
+Result<json> calls_for_template(std::string_view text, CallIds &ids) {
+    ENGRAM_ASSIGN(const std::vector<ToolCall> calls, parse_tool_calls(text));
+    json list = json::array();
+    for (const ToolCall &call : calls) {
+        list.push_back({{"id", ids.of_call()},
+                        {"type", "function"},
+                        {"function", {{"name", call.name}, {"arguments", json::parse(call.arguments, nullptr, false)}}}});
+    }
+    return list;
+}
+
+Result<json> messages_for_template(const JinjaInput &input) {
     json messages = json::array();
+    CallIds ids;
     for (const JinjaMessage &message : input.messages) {
         const std::string content(message.content);
         json typed = json::array();
         if (input.typed_content) {
             typed.push_back({{"type", "text"}, {"text", content}});
         }
-        messages.push_back(
-            {{"role", std::string(message.role)}, {"content", input.typed_content ? std::move(typed) : json(content)}});
+        json entry{{"role", std::string(message.role)}, {"content", input.typed_content ? std::move(typed) : json(content)}};
+        if (message.role == "assistant") {
+            ids.answer_begins();
+        }
+        if (!message.tool_calls.empty()) {
+            ENGRAM_ASSIGN(entry["tool_calls"], calls_for_template(message.tool_calls, ids));
+        }
+        if (message.role == "tool") {
+            entry["tool_call_id"] = ids.of_result();
+        }
+        messages.push_back(std::move(entry));
     }
+    return messages;
+}
+
+minja::Value variables(const JinjaInput &input, const json &messages, const json &tools, Budget &budget) {
     minja::Value values = minja::Value::object();
     values.set("messages", minja::Value(messages));
+    if (!tools.is_null()) {
+        values.set("tools", minja::Value(tools));
+    }
     values.set("add_generation_prompt", minja::Value(input.add_generation_prompt));
     values.set("bos_token", minja::Value(std::string(input.bos_token)));
     values.set("eos_token", minja::Value(std::string(input.eos_token)));
@@ -214,17 +269,23 @@ Result<JinjaTemplate> JinjaTemplate::parse(std::string_view source) {
 }
 
 Result<std::string> JinjaTemplate::render(const JinjaInput &input) const {
-    std::uint64_t input_bytes = 0;
+    std::uint64_t input_bytes = input.tools.size();
     for (const JinjaMessage &message : input.messages) {
-        input_bytes += message.content.size() + message.role.size();
+        input_bytes += message.content.size() + message.role.size() + message.tool_calls.size();
+    }
+    ENGRAM_ASSIGN(const json messages, messages_for_template(input));
+    json tools;
+    if (!input.tools.empty()) {
+        ENGRAM_ASSIGN(const std::string checked, checked_tools(input.tools));
+        tools = json::parse(checked, nullptr, false);
     }
     Budget budget = {
-        .steps = kBaseSteps + kStepsPerMessage * input.messages.size(),
+        .steps = kBaseSteps + kStepsPerMessage * (input.messages.size() + tools.size()),
         .output_bytes = kBaseOutputBytes + kOutputPerInputByte * input_bytes,
         .stack_base = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)),
     };
     return guarded("the conversation can't be rendered", [&] {
-        const auto context = std::make_shared<BudgetedContext>(variables(input, budget), budget);
+        const auto context = std::make_shared<BudgetedContext>(variables(input, messages, tools, budget), budget);
         struct Forget {
             BudgetedContext &context;
             ~Forget() { context.forget(); }

@@ -21,10 +21,12 @@ namespace engram {
 struct JinjaMessage {
     std::string_view role;
     std::string_view content;
+    std::string_view tool_calls = {};  // a JSON list in OpenAI's shape; the template sees arguments as an object
 };
 
 struct JinjaInput {
     std::span<const JinjaMessage> messages = {};
+    std::string_view tools = {};  // a JSON list; empty: `tools` is undefined
     std::string_view bos_token = {};
     std::string_view eos_token = {};
     bool add_generation_prompt = false;
@@ -38,9 +40,11 @@ class JinjaTemplate {
     JinjaTemplate(JinjaTemplate &&) noexcept;
     JinjaTemplate &operator=(JinjaTemplate &&) noexcept;
 
-    // What the template puts out for `input`. `strftime_now` gives a fixed date (26 July 2024, the one that Llama 3's template
-    // falls back to): a real one would change the prompt's first lines each day, and with them every stored block after it.
-    // invalid_argument: the template raised an exception (its message is passed on), failed or exceeded its budget.
+    // What the template puts out for `input`. Calls get ids that follow from their places (some templates want them), and
+    // messages of role tool, in order, the ids of the calls that they answer. `strftime_now` gives a fixed date (26 July 2024,
+    // the one that Llama 3's template falls back to): a real one would change the prompt's first lines each day, and with them
+    // every stored block after it. invalid_argument: the template raised an exception (its message is passed on), failed or
+    // exceeded its budget, or the JSON can't be read.
     Result<std::string> render(const JinjaInput &input) const;
 
   private:

@@ -2,19 +2,21 @@
 // evict (with one); transcript.
 #include <format>
 
+#include "chat/tool_call.h"
 #include "cli/agent_directory.h"
 #include "cli/agent_view.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/humanise.h"
 #include "cli/text_input.h"
+#include "config/config_file.h"
 #include "config/options.h"
 
 namespace engram::cli {
 namespace {
 
 struct AgentArguments {
-    std::string agent, other, system, description, file;
+    std::string agent, other, system, description, tools, file;
     bool ids_only = false, recompute = false, to_memory = false, force = false;
 };
 using Arguments = std::shared_ptr<AgentArguments>;
@@ -33,9 +35,14 @@ Result<ExitCode> create_agent(const AgentArguments &arguments, const Context &co
     ENGRAM_ASSIGN(std::string system, text_argument(arguments.system));
     ENGRAM_TRY(require_text(system, "the system prompt"));
     ENGRAM_TRY(require_text(arguments.description, "the description"));
+    AgentSpec spec{.id = arguments.agent, .system_prompt = system, .description = arguments.description, .tools = {}};
+    if (!arguments.tools.empty()) {
+        ENGRAM_ASSIGN(spec.tools, read_bounded_file(arguments.tools, kMaxInputBytes));
+        auto checked = checked_tools(spec.tools);
+        if (!checked) return std::unexpected(std::move(checked.error()).within(arguments.tools));
+    }
     ENGRAM_ASSIGN(AgentDirectory directory, open_directory(context, AgentDirectory::Access::change));
-    ENGRAM_ASSIGN(AgentInfo info,
-                  directory.create({.id = arguments.agent, .system_prompt = system, .description = arguments.description}));
+    ENGRAM_ASSIGN(AgentInfo info, directory.create(spec));
     return show_agent(context, info, std::format("created {}", info.id));
 }
 
@@ -145,6 +152,8 @@ void add_metadata_commands(CommandLine &line, CLI::App &group) {
     create.add_option("--system", arguments->system, "system prompt; @FILE: from a file, -: from standard input")
         ->type_name("TEXT");
     create.add_option("--description", arguments->description, "one line for lists")->type_name("TEXT");
+    create.add_option("--tools", arguments->tools, "JSON file with the functions that it may call, in OpenAI's shape")
+        ->type_name("FILE");
 
     CLI::App &list = line.command(group, "list", "list the agents",
                                   [arguments](Context &context) { return list_agents(*arguments, context); });

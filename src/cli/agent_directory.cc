@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "agents/paths.h"
+#include "chat/tool_call.h"
 #include "cli/home.h"
 
 namespace engram::cli {
@@ -100,6 +101,7 @@ AgentInfo AgentDirectory::info(const AgentRow &row, const StoredParts &stored) c
     info.description = row.description;
     info.forked_from = row.forked_from;
     info.model = row.model;
+    info.tools = row.tools;
     info.n_tokens = row.n_tokens;
     info.n_messages = row.n_messages;
     info.n_turns = row.n_turns;
@@ -158,8 +160,10 @@ Result<std::vector<Message>> AgentDirectory::transcript(std::string_view id) con
         messages.push_back({.role = "system", .content = found.system_prompt, .created_ms = found.created_ms});
     }
     for (MessageRow &message : rows) {
-        messages.push_back(
-            {.role = std::move(message.role), .content = std::move(message.content), .created_ms = message.created_ms});
+        messages.push_back({.role = std::move(message.role),
+                            .content = std::move(message.content),
+                            .created_ms = message.created_ms,
+                            .tool_calls = std::move(message.tool_calls)});
     }
     return messages;
 }
@@ -170,6 +174,7 @@ Result<AgentInfo> AgentDirectory::create(const AgentSpec &spec) {
     fresh.key = {.tenant = tenant_, .id = spec.id};
     fresh.system_prompt = spec.system_prompt;
     fresh.description = spec.description;
+    ENGRAM_ASSIGN(fresh.tools, checked_tools(spec.tools));
     fresh.created_ms = fresh.updated_ms = now_ms();
     ENGRAM_ASSIGN(AgentRow made, registry_->create(fresh));
     return info(made, {});

@@ -2,6 +2,7 @@
 
 #include <format>
 
+#include "chat/tool_call.h"
 #include "cli/humanise.h"
 
 namespace engram::cli {
@@ -9,6 +10,26 @@ namespace {
 
 std::string time_text(std::int64_t then_ms, std::int64_t now_ms) {
     return then_ms <= 0 ? "never" : std::format("{} ({})", iso_time(then_ms), human_age(then_ms, now_ms));
+}
+
+// "get_weather, get_time"
+std::string tool_names(const std::string &tools) {
+    std::string names;
+    for (const Json &tool : Json::parse(tools, nullptr, false)) {
+        names += (names.empty() ? "" : ", ") + tool["function"]["name"].get<std::string>();
+    }
+    return one_line(names, 100);
+}
+
+// "calls get_weather {"city":"Lisbon"}", one line for each call.
+std::string calls_text(const Message &message) {
+    std::string text;
+    if (const auto calls = parse_tool_calls(message.tool_calls)) {
+        for (const ToolCall &call : *calls) {
+            text += std::format("calls {} {}\n", call.name, call.arguments);
+        }
+    }
+    return text;
 }
 
 }  // namespace
@@ -19,6 +40,7 @@ Json agent_json(const AgentInfo &info) {
             {"model", info.model},
             {"description", info.description},
             {"system_prompt", info.system_prompt},
+            {"tools", info.tools.empty() ? Json::array() : Json::parse(info.tools, nullptr, false)},
             {"forked_from", info.forked_from},
             {"tokens", info.n_tokens},
             {"messages", info.n_messages},
@@ -42,6 +64,9 @@ std::string agent_text(const AgentInfo &info, std::int64_t now_ms) {
         add("description", one_line(info.description, 100));
     }
     add("system prompt", info.system_prompt.empty() ? "(none)" : one_line(info.system_prompt, 100));
+    if (!info.tools.empty()) {
+        add("tools", tool_names(info.tools));
+    }
     add("model", info.model.empty() ? "(no turn yet)" : info.model);
     if (!info.forked_from.empty()) {
         add("forked from", info.forked_from);
@@ -74,6 +99,9 @@ Json transcript_json(std::span<const Message> messages) {
     Json list = Json::array();
     for (const Message &message : messages) {
         list.push_back({{"role", message.role}, {"content", message.content}, {"created_ms", message.created_ms}});
+        if (!message.tool_calls.empty()) {
+            list.back()["tool_calls"] = Json::parse(message.tool_calls, nullptr, false);
+        }
     }
     return list;
 }
@@ -83,7 +111,10 @@ std::string transcript_text(std::span<const Message> messages, const Output &out
     for (const Message &message : messages) {
         text += text.empty() ? "" : "\n";
         text += out.styled(message.role + ":", Style::bold) + "\n";
-        text += (out.terminal_out() ? printable(message.content) : message.content) + "\n";
+        const std::string said =
+            message.content + (message.content.empty() || message.tool_calls.empty() ? "" : "\n") + calls_text(message);
+        text += out.terminal_out() ? printable(said) : said;
+        text += message.tool_calls.empty() ? "\n" : "";
     }
     return text;
 }

@@ -143,6 +143,20 @@ TEST_F(ProgramTest, SystemPromptsComeFromFilesToo) {
     EXPECT_EQ(json({"agent", "show", "c"})["system_prompt"], "Piped.");
 }
 
+TEST_F(ProgramTest, AgentsAreGivenToolsFromAFile) {
+    const std::string file = (place_.folder() / "tools.json").string();
+    testing::write_file(file, R"([ {"type": "function", "function": {"name": "get_weather"}} ])");
+    EXPECT_EQ(json({"agent", "create", "a", "--tools", file})["tools"][0]["function"]["name"], "get_weather");
+    EXPECT_NE(run({"agent", "show", "a"}).out.find("get_weather"), std::string::npos);
+    EXPECT_EQ(json({"agent", "create", "none"})["tools"].size(), 0U);
+    testing::write_file(file, R"([{"name": "get_weather"}])");
+    const Outcome refused = run({"agent", "create", "b", "--tools", file});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.err.find(file + ": tool 0 is not a function tool"), std::string::npos) << refused.err;
+    EXPECT_EQ(run({"agent", "create", "b", "--tools", "/nonexistent"}).status, 3);
+    EXPECT_EQ(run({"agent", "list", "--ids"}).out, "a\nnone\n");
+}
+
 TEST_F(ProgramTest, WarningsGoToStandardErrorOnly) {
     with_model();
     const Outcome outcome = run({"run", "a", "warn me", "--create"});

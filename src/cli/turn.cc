@@ -65,6 +65,9 @@ Json turn_json(const std::string &agent, const TurnResult &result) {
     if (result.miss) {
         json["miss"] = {{"at_token", result.miss->at_token}, {"reason", result.miss->reason}};
     }
+    if (!result.tool_calls.empty()) {
+        json["tool_calls"] = Json::parse(result.tool_calls, nullptr, false);
+    }
     if (!result.warning.empty()) {
         json["warning"] = result.warning;
     }

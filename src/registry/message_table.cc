@@ -7,20 +7,27 @@
 namespace engram {
 namespace {
 
-std::int64_t checksum_of(std::int64_t agent, std::int64_t ordinal, std::int64_t created_ms, std::string_view role,
-                         std::string_view content) {
-    return RowChecksum().integer(agent).integer(ordinal).integer(created_ms).text(role).text(content).value();
+std::int64_t checksum_of(std::int64_t agent, std::int64_t ordinal, const MessageRow &message) {
+    return RowChecksum()
+        .integer(agent)
+        .integer(ordinal)
+        .integer(message.created_ms)
+        .text(message.role)
+        .text(message.content)
+        .text(message.tool_calls)
+        .value();
 }
 
 }  // namespace
 
 Result<MessageTable> MessageTable::open(sqlite::Database &database) {
     MessageTable table;
-    ENGRAM_ASSIGN(table.read_,
-                  database.prepare("SELECT ordinal, created_ms, checksum, role, content FROM messages WHERE agent = ?1"
-                                   " ORDER BY ordinal"));
-    ENGRAM_ASSIGN(table.insert_, database.prepare("INSERT INTO messages (agent, ordinal, created_ms, checksum, role, content)"
-                                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+    ENGRAM_ASSIGN(
+        table.read_,
+        database.prepare("SELECT ordinal, created_ms, checksum, role, content, tool_calls FROM messages WHERE agent = ?1"
+                         " ORDER BY ordinal"));
+    ENGRAM_ASSIGN(table.insert_, database.prepare("INSERT INTO messages (agent, ordinal, created_ms, checksum, role, content,"
+                                                  " tool_calls) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
     ENGRAM_ASSIGN(table.truncate_, database.prepare("DELETE FROM messages WHERE agent = ?1 AND ordinal >= ?2"));
     return table;
 }
@@ -31,12 +38,16 @@ Result<std::vector<MessageRow>> MessageTable::read(const StoredAgent &agent) {
         ENGRAM_ASSIGN(const bool more, run.next());
         if (!more) break;
         const std::int64_t ordinal = run.integer(0);
+        MessageRow message{.role = std::string(run.text(3)),
+                           .content = std::string(run.text(4)),
+                           .created_ms = run.integer(1),
+                           .tool_calls = std::string(run.text(5))};
         if (ordinal != static_cast<std::int64_t>(rows.size()) ||
-            checksum_of(agent.rowid, ordinal, run.integer(1), run.text(3), run.text(4)) != run.integer(2)) {
+            checksum_of(agent.rowid, ordinal, message) != run.integer(2)) {
             return std::unexpected(
                 damaged(agent.row.key, std::format("message {} of its transcript is damaged", rows.size()), kTruthAdvice));
         }
-        rows.push_back({.role = std::string(run.text(3)), .content = std::string(run.text(4)), .created_ms = run.integer(1)});
+        rows.push_back(std::move(message));
     }
     if (rows.size() == agent.row.n_messages) return rows;
     return std::unexpected(damaged(
@@ -48,8 +59,10 @@ Result<void> MessageTable::replace_tail(StoredAgent &agent, std::uint64_t keep, 
     if (keep < agent.row.n_messages) ENGRAM_TRY(truncate_.run(agent.rowid, keep).finish());
     auto ordinal = static_cast<std::int64_t>(keep);
     for (const MessageRow &message : added) {
-        const std::int64_t checksum = checksum_of(agent.rowid, ordinal, message.created_ms, message.role, message.content);
-        ENGRAM_TRY(insert_.run(agent.rowid, ordinal, message.created_ms, checksum, message.role, message.content).finish());
+        ENGRAM_TRY(insert_
+                       .run(agent.rowid, ordinal, message.created_ms, checksum_of(agent.rowid, ordinal, message), message.role,
+                            message.content, message.tool_calls)
+                       .finish());
         ++ordinal;
     }
     agent.row.n_messages = static_cast<std::uint64_t>(ordinal);

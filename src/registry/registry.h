@@ -42,12 +42,14 @@ struct AgentRow {
     std::string model;        // display name of the model that the tokens belong to; empty before the first turn
     std::string vocabulary;   // identity of the tokenizer that the tokens belong to (hex); empty before the first turn
     std::string forked_from;  // agent id, or empty
+    std::string tools;        // JSON list of function tools; empty: none
 };
 
 struct MessageRow {
     std::string role;  // "system", "user", "assistant", "tool"
     std::string content;
     std::int64_t created_ms = 0;
+    std::string tool_calls = {};  // of an answer: JSON list; empty: none
 };
 
 // Which parts make up an agent's KV at its last turn.

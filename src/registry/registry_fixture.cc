@@ -10,7 +10,7 @@
 namespace engram {
 
 bool operator==(const MessageRow &a, const MessageRow &b) {
-    return a.role == b.role && a.content == b.content && a.created_ms == b.created_ms;
+    return a.role == b.role && a.content == b.content && a.created_ms == b.created_ms && a.tool_calls == b.tool_calls;
 }
 
 bool operator==(const ManifestPart &a, const ManifestPart &b) {
@@ -26,7 +26,7 @@ bool operator==(const AgentRow &a, const AgentRow &b) {
     return a.key == b.key && a.system_prompt == b.system_prompt && a.description == b.description &&
            a.created_ms == b.created_ms && a.updated_ms == b.updated_ms && a.last_used_ms == b.last_used_ms &&
            a.pinned == b.pinned && a.n_tokens == b.n_tokens && a.n_messages == b.n_messages && a.n_turns == b.n_turns &&
-           a.model == b.model && a.vocabulary == b.vocabulary && a.forked_from == b.forked_from;
+           a.model == b.model && a.vocabulary == b.vocabulary && a.forked_from == b.forked_from && a.tools == b.tools;
 }
 
 RegistryTest::RegistryTest() {
@@ -53,6 +53,7 @@ AgentRow RegistryTest::agent(const std::string &id) {
     AgentRow row{.key = {.tenant = "default", .id = id}};
     row.system_prompt = "You are " + id + ".";
     row.description = "an agent of a test";
+    row.tools = R"([{"type":"function","function":{"name":"t"}}])";
     row.created_ms = row.updated_ms = row.last_used_ms = 1'700'000'000'000;
     return row;
 }
@@ -120,8 +121,10 @@ Turn random_turn(std::mt19937_64 &random, const Conversation &before) {
     for (auto n = random() % 3; n > 0; --n) {
         std::string content(random() % 200, ' ');
         std::ranges::generate(content, [&] { return static_cast<char>(random()); });  // any bytes, NUL and broken UTF-8 too
-        turn.messages.push_back(
-            {.role = n == 1 ? "assistant" : "user", .content = content, .created_ms = static_cast<int>(random() % 1000)});
+        turn.messages.push_back({.role = n == 1 ? "assistant" : "user",
+                                 .content = content,
+                                 .created_ms = static_cast<int>(random() % 1000),
+                                 .tool_calls = random() % 2 == 0 ? "[]" : ""});
     }
     if (random() % 2 == 0) turn.manifest = random_manifest(random, random() % (turn.keep_tokens + turn.tokens.size() + 1));
     return turn;

@@ -10,9 +10,6 @@
 #include <format>
 #include <set>
 #include <system_error>
-#include <variant>
-
-#include "registry/row_checksum.h"
 
 namespace engram {
 namespace {
@@ -42,6 +39,7 @@ const std::string kVersion1 = R"(
         forked_from TEXT NOT NULL,
         description TEXT NOT NULL,
         system_prompt TEXT NOT NULL,
+        tools TEXT NOT NULL,
         UNIQUE (tenant, id)
     ) STRICT;
     CREATE TABLE messages (
@@ -51,6 +49,7 @@ const std::string kVersion1 = R"(
         checksum INTEGER NOT NULL,
         role TEXT NOT NULL,
         content TEXT NOT NULL,
+        tool_calls TEXT NOT NULL,
         UNIQUE (agent, ordinal)
     ) STRICT;
     CREATE TABLE token_runs (
@@ -74,34 +73,6 @@ const std::string kVersion1 = R"(
         digest BLOB NOT NULL
     ) STRICT;
 )";
-
-// Every checksum covers the agent's key too. A row that was damaged before stays damaged.
-const std::string kVersion2 = R"(
-    UPDATE agents SET checksum = row_checksum(key, tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens, n_messages,
-                                              n_turns, model, vocabulary, forked_from, description, system_prompt)
-        WHERE checksum = row_checksum(tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens, n_messages,
-                                      n_turns, model, vocabulary, forked_from, description, system_prompt);
-    UPDATE messages SET checksum = row_checksum(agent, ordinal, created_ms, role, content)
-        WHERE checksum = row_checksum(ordinal, created_ms, role, content);
-    UPDATE token_runs SET checksum = row_checksum(agent, first, tokens) WHERE checksum = row_checksum(first, tokens);
-    UPDATE manifests SET checksum = row_checksum(agent, manifest) WHERE checksum = row_checksum(manifest);
-)";
-
-const std::string kMigrations[] = {kVersion1, kVersion2};
-
-std::int64_t row_checksum(std::span<const sqlite::Value> values) {
-    RowChecksum sum;
-    for (const sqlite::Value &value : values) {
-        if (const auto *integer = std::get_if<std::int64_t>(&value)) {
-            sum.integer(*integer);
-        } else if (const auto *text = std::get_if<std::string_view>(&value)) {
-            sum.text(*text);
-        } else {
-            sum.blob(std::get<std::span<const std::byte>>(value));
-        }
-    }
-    return sum.value();
-}
 
 Error damaged_file(const std::filesystem::path &file, std::string_view what) {
     return Error{
@@ -128,7 +99,6 @@ Result<void> sync_folder(const std::filesystem::path &folder) {
 }
 
 Result<void> migrate(Database &database, std::int64_t from, std::span<const std::string> migrations) {
-    ENGRAM_TRY(database.define("row_checksum", row_checksum));
     ENGRAM_ASSIGN(auto transaction, Transaction::begin(database, Transaction::Kind::write));
     for (const std::string &migration : migrations.subspan(static_cast<std::size_t>(from))) {
         ENGRAM_TRY(database.execute(migration));
@@ -229,7 +199,7 @@ Result<void> make_durable(Database &database, const std::filesystem::path &file)
 
 }  // namespace
 
-std::span<const std::string> registry_migrations() { return kMigrations; }
+std::span<const std::string> registry_migrations() { return {&kVersion1, 1}; }
 
 Result<Database> open_registry_file(const std::filesystem::path &file, std::span<const std::string> migrations) {
     std::error_code error;

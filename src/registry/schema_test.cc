@@ -4,9 +4,7 @@
 
 #include <array>
 
-#include "registry/manifest_codec.h"
 #include "registry/registry_fixture.h"
-#include "registry/row_checksum.h"
 
 namespace engram {
 namespace {
@@ -28,42 +26,18 @@ TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
     EXPECT_EQ(code_of(older), ErrorCode::incompatible) << why(older);
 }
 
-TEST_F(RegistryTest, Version1sChecksumsAreMadeAnew) {
-    const std::vector<Token> tokens{7, 8};
-    const auto bytes = std::as_bytes(std::span(tokens));
-    const Manifest manifest{.block_tokens = 32, .n_kv = 2};
-    const auto encoded = encode_manifest(manifest).value();
-    {
-        auto database = open_registry_file(file_, registry_migrations().first(1));
-        ASSERT_TRUE(database) << why(database);
-        auto agents =
-            database->prepare("INSERT INTO agents VALUES (?1, 't', ?2, 1, 2, 3, 1, 2, 1, 4, ?3, 'm', 'v', 'f', 'd', 's')");
-        auto messages = database->prepare("INSERT INTO messages VALUES (?1, 0, 5, ?2, 'user', 'hello')");
-        auto runs = database->prepare("INSERT INTO token_runs VALUES (?1, 0, ?2, ?3)");
-        auto manifests = database->prepare("INSERT INTO manifests VALUES (?1, ?2, ?3)");
-        for (const std::int64_t agent : {1, 2}) {
-            const std::string id = agent == 1 ? "whole" : "damaged";
-            const std::int64_t damage = agent - 1;
-            auto sum = RowChecksum().text("t").text(id);
-            for (const int n : {1, 2, 3, 1, 2, 1, 4}) sum.integer(n);
-            for (const char *text : {"m", "v", "f", "d", "s"}) sum.text(text);
-            ASSERT_TRUE(agents->run(agent, id, sum.value()).finish());
-            const std::int64_t message = RowChecksum().integer(0).integer(5).text("user").text("hello").value();
-            ASSERT_TRUE(messages->run(agent, message + damage).finish());
-            ASSERT_TRUE(runs->run(agent, RowChecksum().integer(0).blob(bytes).value() + damage, bytes).finish());
-            const std::span<const std::byte> view(encoded);
-            ASSERT_TRUE(manifests->run(agent, RowChecksum().blob(view).value() + damage, view).finish());
-        }
-    }
-    const auto registry = open();
-    const AgentKey whole{.tenant = "t", .id = "whole"}, damaged{.tenant = "t", .id = "damaged"};
-    EXPECT_EQ(registry->tokens(whole), tokens);
-    EXPECT_EQ(registry->messages(whole).value(), (std::vector<MessageRow>{{"user", "hello", 5}}));
-    EXPECT_EQ(registry->manifest(whole).value(), manifest);
-    EXPECT_EQ(registry->get(damaged)->n_turns, 4U);
-    EXPECT_EQ(code_of(registry->tokens(damaged)), ErrorCode::corrupt);
-    EXPECT_EQ(code_of(registry->messages(damaged)), ErrorCode::corrupt);
-    EXPECT_EQ(code_of(registry->manifest(damaged)), ErrorCode::corrupt);
+TEST_F(RegistryTest, ToolsAndCallsAreCoveredByTheChecksums) {
+    AgentRow row = agent("a");
+    row.tools.clear();
+    ASSERT_TRUE(open()->create(row));
+    ASSERT_TRUE(open()->commit_turn({.key = key("a"), .new_messages = {{.role = "user", .content = "x"}}}));
+    tamper("UPDATE messages SET tool_calls = '[]'");
+    EXPECT_EQ(code_of(open()->messages(key("a"))), ErrorCode::corrupt);
+    tamper("UPDATE agents SET tools = '[]'");
+    EXPECT_EQ(code_of(open()->get(key("a"))), ErrorCode::corrupt);
+    ASSERT_TRUE(open()->create(agent("b")));
+    tamper("UPDATE agents SET tools = '' WHERE id = 'b'");
+    EXPECT_EQ(code_of(open()->get(key("b"))), ErrorCode::corrupt);
 }
 
 TEST_F(RegistryTest, AMigrationThatFailsLeavesTheOldVersion) {

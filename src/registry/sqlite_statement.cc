@@ -3,7 +3,6 @@
 #include <sqlite3.h>
 
 #include <format>
-#include <vector>
 
 namespace engram::sqlite {
 namespace {
@@ -49,29 +48,6 @@ std::string_view advice_for(int sqlite_code) {
         case SQLITE_TOOBIG: return "a single text or token list may have at most 1 GB";
         default: return "please report this";
     }
-}
-
-using Function = std::int64_t (*)(std::span<const Value>);
-
-Value value_of(sqlite3_value *value) {
-    const auto size = [&] { return static_cast<std::size_t>(sqlite3_value_bytes(value)); };
-    switch (sqlite3_value_type(value)) {
-        case SQLITE_TEXT: {
-            const auto *data = reinterpret_cast<const char *>(sqlite3_value_text(value));
-            return std::string_view(data, size());
-        }
-        case SQLITE_BLOB: {
-            const auto *data = static_cast<const std::byte *>(sqlite3_value_blob(value));
-            return std::span(data, size());
-        }
-        default: return sqlite3_value_int64(value);
-    }
-}
-
-void call(sqlite3_context *context, int n_arguments, sqlite3_value **arguments) {
-    std::vector<Value> values;
-    for (int i = 0; i < n_arguments; ++i) values.push_back(value_of(arguments[i]));
-    sqlite3_result_int64(context, reinterpret_cast<Function>(sqlite3_user_data(context))(values));
 }
 
 Error make_error(sqlite3 *database, int code, std::string_view file) {
@@ -186,14 +162,6 @@ Result<std::int64_t> Database::integer(std::string_view sql) {
 }
 
 bool Database::in_transaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
-
-Result<void> Database::define(const std::string &name, std::int64_t (*function)(std::span<const Value> arguments)) {
-    const int code =
-        sqlite3_create_function_v2(database_.get(), name.c_str(), -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
-                                   reinterpret_cast<void *>(function), call, nullptr, nullptr, nullptr);
-    if (code != SQLITE_OK) return std::unexpected(error_of(database_.get(), code));
-    return {};
-}
 
 Result<Transaction> Transaction::begin(Database &database, Kind kind) {
     ENGRAM_TRY(database.execute(kind == Kind::write ? "BEGIN IMMEDIATE" : "BEGIN DEFERRED"));

@@ -20,7 +20,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 #include "engram/error.h"
 
@@ -83,9 +82,6 @@ class Statement {
     std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
-// What an SQL function of ours is called with.
-using Value = std::variant<std::int64_t, std::string_view, std::span<const std::byte>>;
-
 class Database {
   public:
     // Opens an existing file for reading and writing (for reading only where the file system allows no more; writes then fail
@@ -97,8 +93,6 @@ class Database {
     Result<void> execute(const std::string &sql);        // any number of statements; rows are ignored
     Result<std::int64_t> integer(std::string_view sql);  // first column of the first row; internal when there is none
     bool in_transaction() const;
-    // Makes `function` callable by `name` in this connection's SQL, with any number of arguments that aren't NULL or real.
-    Result<void> define(const std::string &name, std::int64_t (*function)(std::span<const Value> arguments));
 
   private:
     struct Close {

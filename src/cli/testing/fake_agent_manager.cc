@@ -39,6 +39,7 @@ AgentInfo info_of(const AgentRow &row) {
     info.description = row.description;
     info.forked_from = row.forked_from;
     info.model = row.model;
+    info.tools = row.tools;
     info.n_tokens = row.n_tokens;
     info.n_messages = row.n_messages;
     info.n_turns = row.n_turns;
@@ -104,6 +105,7 @@ Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
     row.key = impl_->key(spec.id);
     row.system_prompt = spec.system_prompt;
     row.description = spec.description;
+    row.tools = spec.tools;
     row.created_ms = row.updated_ms = wall_ms();
     return impl_->registry->create(row).transform(info_of);
 }
@@ -159,7 +161,10 @@ Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const
     ENGRAM_ASSIGN(std::vector<MessageRow> rows, impl_->registry->messages(impl_->key(id)));
     std::vector<Message> messages;
     for (MessageRow &row : rows) {
-        messages.push_back({.role = std::move(row.role), .content = std::move(row.content), .created_ms = row.created_ms});
+        messages.push_back({.role = std::move(row.role),
+                            .content = std::move(row.content),
+                            .created_ms = row.created_ms,
+                            .tool_calls = std::move(row.tool_calls)});
     }
     return messages;
 }
@@ -202,6 +207,10 @@ std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const Bat
     std::ranges::transform(items, std::back_inserter(results),
                            [this](const BatchItem &item) { return generate(item.id, item.request); });
     return results;
+}
+
+Result<TurnResult> AgentManager::append(std::string_view, std::span<const Message>) {
+    return fail(ErrorCode::unsupported, "there is no model");
 }
 
 Result<void> AgentManager::save_all() { return {}; }

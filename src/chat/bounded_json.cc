@@ -1,0 +1,43 @@
+#include "chat/bounded_json.h"
+
+#include <array>
+#include <format>
+#include <string>
+
+namespace engram {
+namespace {
+
+// Thrown through the parser, from its callback. No std::exception: it must not be mistaken for one of the parser's.
+struct LimitExceeded {
+    const char *what;
+};
+
+}  // namespace
+
+Result<OrderedJson> parse_bounded_json(std::string_view text, std::size_t max_bytes) {
+    if (text.size() > max_bytes) {
+        return fail(ErrorCode::invalid_argument, std::format("it has {} bytes, at most {} are read", text.size(), max_bytes));
+    }
+    std::array<std::size_t, kMaxJsonDepth + 1> members{};
+    const auto check = [&](int depth, OrderedJson::parse_event_t event, const OrderedJson &) {
+        const auto level = static_cast<std::size_t>(depth);
+        using enum OrderedJson::parse_event_t;
+        if ((event == object_start || event == array_start) && level >= kMaxJsonDepth) {
+            throw LimitExceeded{"it is nested too deeply"};
+        }
+        if (event == object_start) members.at(level + 1) = 0;
+        if (event == key && ++members.at(level) > kMaxJsonMembers) throw LimitExceeded{"an object in it has too many members"};
+        return true;
+    };
+    try {
+        return OrderedJson::parse(text, check);
+    } catch (const LimitExceeded &limit) {
+        return fail(ErrorCode::invalid_argument, limit.what);
+    } catch (const OrderedJson::parse_error &error) {
+        return fail(ErrorCode::invalid_argument, std::format("it is not JSON (at byte {})", error.byte));
+    } catch (const OrderedJson::exception &) {
+        return fail(ErrorCode::invalid_argument, "it is not JSON (a number in it is out of range)");
+    }
+}
+
+}  // namespace engram
