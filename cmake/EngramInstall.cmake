@@ -59,4 +59,7 @@ install(DIRECTORY include/engram DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_M
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET engram)
   install(TARGETS engram RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  foreach(data engram-nano.gguf suite.json)
+    install(FILES models/engram-nano/${data} DESTINATION ${CMAKE_INSTALL_DATADIR}/engram OPTIONAL)
+  endforeach()
 endif()

@@ -15,6 +15,7 @@ void add_agent_commands(CommandLine &line);
 void add_store_commands(CommandLine &line);
 void add_model_commands(CommandLine &line);
 void add_bench_commands(CommandLine &line);
+void add_eval_command(CommandLine &line);
 void add_doctor_command(CommandLine &line);
 void add_config_commands(CommandLine &line);
 void add_completion_command(CommandLine &line);

@@ -29,13 +29,16 @@ Result<void> ensure_home(const std::filesystem::path &home) {
     return {};
 }
 
+Result<void> require_model(const ManagerOptions &options) {
+    if (!options.model.path.empty()) return {};
+    return fail(ErrorCode::invalid_argument,
+                "no model is given: use --model PATH or ENGRAM_MODEL, or write a synthetic one with "
+                "`engram model synth --geometry tiny-llama OUT.gguf`");
+}
+
 Result<std::unique_ptr<AgentManager>> open_manager(const Context &context) {
     ENGRAM_ASSIGN(ManagerOptions options, manager_options(context.settings));
-    if (options.model.path.empty()) {
-        return fail(ErrorCode::invalid_argument,
-                    "no model is given: use --model PATH or ENGRAM_MODEL, or write a synthetic one with "
-                    "`engram model synth --geometry tiny-llama OUT.gguf`");
-    }
+    ENGRAM_TRY(require_model(options));
     ENGRAM_TRY(ensure_home(options.home));
     return AgentManager::open(std::move(options));
 }

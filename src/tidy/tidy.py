@@ -30,7 +30,8 @@ LAYERS = {
     "scheduler": MEANS,
     "agents": MEANS | {"scheduler"},
     "bench": MEANS | {"scheduler", "agents"},
-    "cli": MEANS | {"scheduler", "agents", "bench", "config"},
+    "eval": MEANS | {"agents", "config"},
+    "cli": MEANS | {"scheduler", "agents", "bench", "eval", "config"},
 }
 
 # Foreign headers that only some layers may know: a pattern of the header's name, and the layers.
@@ -38,6 +39,7 @@ CONFINED = (
     (re.compile(r"(llama|ggml|gguf)[a-z-]*\.h$"), {"engine"}),
     (re.compile(r"sqlite3\.h$"), {"registry"}),
     (re.compile(r"minja/"), {"chat"}),
+    (re.compile(r"curl/"), {"eval"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),
 )
 
