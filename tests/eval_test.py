@@ -235,6 +235,39 @@ class Eval(unittest.TestCase):
         self.assertEqual([agent["description"] for agent in agents], ["told", "tools"])
         self.assertEqual(agents[1]["tools"], TOOLS)
 
+    def test_what_is_installed_is_taken_when_nothing_is_named(self):
+        prefix = self.folder / "prefix"
+        data = prefix / "share" / "engram"
+        (prefix / "bin").mkdir(parents=True)
+        program = shutil.copy2(ENGRAM, prefix / "bin" / "engram")
+
+        def run(*arguments, expect=0):
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("ENGRAM_")}
+            environment.update(ENGRAM_HOME=str(self.home), ENGRAM_THREADS="1")
+            done = subprocess.run([program, *arguments, "--json"], env=environment, capture_output=True, text=True, check=False,
+                                  stdin=subprocess.DEVNULL, timeout=120)
+            self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+            return json.loads(done.stdout)
+
+        self.assertIn("has no suite.json", run("eval", expect=3)["error"]["message"])
+        run("run", "a", "Hello.", "--create", expect=2)
+        run("model", "info", expect=2)
+        data.mkdir(parents=True)
+        shutil.copy2(self.suite, data / "suite.json")
+        self.assertIn("no model is given", run("eval", expect=2)["error"]["message"])
+        shutil.copy2(self.synth(), data / "engram-nano.gguf")
+        report = run("eval")
+        self.assertEqual((report["suite"], report["subject"], report["questions"]), ("test", "engram-nano.gguf", 4))
+        self.assertEqual(run("run", "a", "Hello.", "--create", "--max-tokens", "5")["answer_tokens"], 5)
+        self.assertEqual(run("model", "info")["path"], str(data / "engram-nano.gguf"))
+        self.assertIn(str(data / "engram-nano.gguf"), json.dumps(run("doctor")))
+        demo = run("demo", "--max-tokens", "8")
+        self.assertEqual((demo["model"], demo["synthetic"]), ("engram-nano.gguf", False))
+        for agent in demo["agents"]:
+            self.assertTrue(agent["identical"])
+            self.assertEqual([answer["recalled"] for answer in agent["answers"]], [False, False], "it speaks at random")
+        self.assertTrue(run("demo", "--geometry", "tiny-llama", "--context", "64", "--max-tokens", "2")["synthetic"])
+
     @unittest.skipUnless(shutil.which("llama-server"), "no llama-server here")
     def test_llama_server_answers_as_the_local_model(self):
         model = self.synth()

@@ -40,7 +40,11 @@ class Program(unittest.TestCase):
         self.assertEqual(result["session_1_ended_by"], "SIGKILL")
         for agent in result["agents"]:
             self.assertTrue(agent["identical"])
-            self.assertEqual(agent["answer"], agent["control_answer"])
+            self.assertEqual(len(agent["answers"]), 2)
+            for answer in agent["answers"]:
+                self.assertTrue(answer["identical"])
+                self.assertEqual(answer["answer"], answer["control_answer"])
+                self.assertNotEqual(answer["question"], "")
             self.assertEqual(agent["tier"], "disk")
             self.assertGreaterEqual(agent["tokens_resumed"], context)
             self.assertGreater(agent["bytes_on_disk"], 0)

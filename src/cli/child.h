@@ -34,7 +34,7 @@ class WorkFolder {
     bool keep_ = false;
 };
 
-// The model that the settings name; else a synthetic one of this geometry, written to ENGRAM_HOME/models once.
+// The given model; else a synthetic one of this geometry, written to ENGRAM_HOME/models once.
 struct ChosenModel {
     std::filesystem::path path;
     bool synthetic = false;

@@ -5,8 +5,11 @@
 // but no KV.
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <format>
+#include <optional>
 #include <thread>
 
 #include "agents/paths.h"
@@ -14,37 +17,53 @@
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/humanise.h"
+#include "config/installed_file.h"
 #include "config/options.h"
 #include "engine/model.h"
+#include "eval/score.h"
+#include "registry/registry.h"
 
 namespace engram::cli {
 namespace {
 
 struct DemoArguments {
-    std::uint32_t context = 2000;  // tokens to pad each agent's first prompt to; 0: none
+    std::optional<std::uint32_t> context;  // tokens to pad each agent's first prompt to; 0: none
     std::uint32_t max_tokens = 40;
-    std::string geometry = "tiny-llama", type = "f32";
+    std::string geometry, type = "f32";  // no geometry: the model that is set, or the installed one, or kGeometry
     bool keep = false;
+};
+
+constexpr const char *kGeometry = "tiny-llama";
+constexpr std::uint32_t kSyntheticContext = 2000;  // words without meaning show nothing but what reading costs
+
+struct Fact {
+    const char *told;      // in session 1
+    const char *asked;     // in session 2
+    const char *recalled;  // a right answer holds it
 };
 
 struct Role {
     const char *id;
     const char *system;
-    const char *first;
-    const char *second;
+    std::array<Fact, 2> facts;
 };
 
-constexpr Role kRoles[] = {
-    {"tech_specialist", "You are a technical specialist. You look for causes in systems and say what to measure next.",
-     "The checkout service answers in 4 seconds since release 7.3. The release changed the connection pool.",
-     "What did I tell you about the release, and what would you measure first?"},
-    {"biz_analyst", "You are a business analyst. You weigh cost, benefit and risk, in plain words.",
-     "A slow checkout loses us about two of every hundred orders. An order is worth 80 on average.",
-     "What does one slow day cost us, by what I told you?"},
-    {"coordinator", "You are a coordinator. You bring the findings of others together and decide on the next step.",
-     "The specialist suspects the connection pool; the analyst counts the lost orders. The next release is on Friday.",
-     "Whom do we ask first, and what must be decided before the release?"},
-};
+// Everything that is said in the demo.
+constexpr std::array<Role, 3> kRoles{{
+    {"tech_specialist",
+     "You are a technical specialist. You look for causes in systems and say what to measure next.",
+     {{{"The code word for the release is KRWQZ.", "What is the code word for the release?", "KRWQZ"},
+       {"The checkout service is slow because of the connection pool.", "Why is the checkout service slow?",
+        "connection pool"}}}},
+    {"biz_analyst",
+     "You are a business analyst. You weigh cost, benefit and risk, in plain words.",
+     {{{"The code word for the budget is BXTLM.", "What is the code word for the budget?", "BXTLM"},
+       {"A slow day costs us 80 orders.", "How many orders does a slow day cost us?", "80"}}}},
+    {"coordinator",
+     "You are a coordinator. You bring the findings of others together and decide on the next step.",
+     {{{"The code word for the meeting is DVHPN.", "What is the code word for the meeting?", "DVHPN"},
+       {"The next release is on Friday.", "When is the next release?", "Friday"}}}},
+}};
 
 // Filler in the middle of the first prompt; the facts stay at its ends.
 std::string padding(std::size_t entries) {
@@ -60,14 +79,18 @@ class Demo {
 
     Result<ExitCode> run(const Context &context) {
         ENGRAM_ASSIGN(options_, manager_options(context.settings));
-        ENGRAM_ASSIGN(model_, choose_model(options_.model.path, options_.home, arguments_.geometry, arguments_.type, out_));
+        if (options_.model.path.empty() && arguments_.geometry.empty()) {
+            options_.model.path = installed_file(kInstalledModel).value_or(std::filesystem::path());
+        }
+        const std::string geometry = arguments_.geometry.empty() ? kGeometry : arguments_.geometry;
+        ENGRAM_ASSIGN(model_, choose_model(options_.model.path, options_.home, geometry, arguments_.type, out_));
+        context_ = arguments_.context.value_or(model_.synthetic ? kSyntheticContext : 0);
         ENGRAM_ASSIGN(const WorkFolder folder, WorkFolder::make(options_.home, "demo-", arguments_.keep));
         folder_ = folder.path();
         options_.model.path = model_.path;
-        options_.model.context_tokens =
-            std::max(options_.model.context_tokens, arguments_.context + 2 * arguments_.max_tokens + 512);
+        options_.model.context_tokens = std::max(options_.model.context_tokens, context_ + 4 * arguments_.max_tokens + 512);
         introduce();
-        if (arguments_.context > 0) ENGRAM_TRY(choose_padding());
+        if (context_ > 0) ENGRAM_TRY(choose_padding());
         headline("Session 1: three agents are created and told something. Then the process is killed (SIGKILL).");
         ENGRAM_ASSIGN(const Json first, in_child(Ending::killed, [this] { return session_one(); }));
         ENGRAM_TRY(copy_conversations());
@@ -101,28 +124,59 @@ class Demo {
 
     // As many log entries as bring the first prompt to the wished number of tokens.
     Result<void> choose_padding() {
-        ENGRAM_ASSIGN(
-            const Json entries, in_child(Ending::normal, [this]() -> Result<Json> {
-                ENGRAM_ASSIGN(const auto model, Model::load(options_.model, nullptr, nullptr));
-                const auto tokens = [&](std::size_t n) {
-                    return model->tokenise(std::string(kRoles[0].system) + kRoles[0].first + padding(n), true, true).size();
-                };
-                std::size_t low = 0;
-                std::size_t high = arguments_.context;  // an entry has several tokens
-                while (low < high) {
-                    const std::size_t middle = (low + high) / 2;
-                    tokens(middle) < arguments_.context ? low = middle + 1 : high = middle;
-                }
-                return Json(low);
-            }));
+        ENGRAM_ASSIGN(const Json entries, in_child(Ending::normal, [this]() -> Result<Json> {
+                          ENGRAM_ASSIGN(const auto model, Model::load(options_.model, nullptr, nullptr));
+                          const auto tokens = [&](std::size_t n) {
+                              return model
+                                  ->tokenise(std::string(kRoles[0].system) + kRoles[0].facts[0].told + padding(n), true, true)
+                                  .size();
+                          };
+                          std::size_t low = 0;
+                          std::size_t high = context_;  // an entry has several tokens
+                          while (low < high) {
+                              const std::size_t middle = (low + high) / 2;
+                              tokens(middle) < context_ ? low = middle + 1 : high = middle;
+                          }
+                          return Json(low);
+                      }));
         padding_entries_ = entries.get<std::size_t>();
         return {};
     }
 
     std::string first_prompt(const Role &role) const {
-        std::string prompt = role.first;
+        std::string prompt = role.facts[0].told;
         if (padding_entries_ > 0) prompt += padding(padding_entries_);
         return prompt;
+    }
+
+    Result<void> tell(AgentManager &manager, const Role &role, bool aloud) const {
+        ENGRAM_TRY(manager.create({.id = role.id, .system_prompt = role.system}));
+        ENGRAM_TRY(say(manager, role, first_prompt(role), aloud));
+        ENGRAM_TRY(say(manager, role, role.facts[1].told, aloud));
+        return {};
+    }
+
+    Result<Json> ask(AgentManager &manager, const Role &role, const Fact &fact, bool aloud) const {
+        ENGRAM_ASSIGN(const TurnResult result, say(manager, role, fact.asked, aloud));
+        return Json{{"question", fact.asked},
+                    {"answer", result.text},
+                    {"tokens", result.tokens},
+                    {"expected", fact.recalled},
+                    {"recalled", eval::holds_phrase(result.text, fact.recalled)},
+                    {"tokens_resumed", result.reused_tokens},
+                    {"tier", result.tier},
+                    {"restore_ms", result.restore_ms},
+                    {"ttft_ms", result.ttft_ms}};
+    }
+
+    // Both questions to one agent.
+    Result<Json> ask_all(AgentManager &manager, const Role &role, bool aloud) const {
+        Json answers = Json::array();
+        for (const Fact &fact : role.facts) {
+            ENGRAM_ASSIGN(Json answer, ask(manager, role, fact, aloud));
+            answers.push_back(std::move(answer));
+        }
+        return answers;
     }
 
     Result<TurnResult> say(AgentManager &manager, const Role &role, const std::string &prompt, bool aloud) const {
@@ -140,14 +194,28 @@ class Demo {
         return result;
     }
 
+    // Until every agent's newest manifest is in the registry, as another process would see it; a few seconds at most.
+    Result<void> wait_until_written() const {
+        ENGRAM_ASSIGN(const auto registry, Registry::open(registry_path(folder_ / "home")));
+        const auto written = [&](const AgentRow &row) {
+            const auto manifest = registry->manifest(row.key);
+            return manifest && *manifest && (*manifest)->n_kv + 1 >= row.n_tokens;
+        };
+        for (int tries = 0; tries < 1000; ++tries) {
+            ENGRAM_ASSIGN(const std::vector<AgentRow> rows, registry->list(""));
+            if (std::ranges::all_of(rows, written)) break;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        return {};
+    }
+
     Result<Json> session_one() const {
         ENGRAM_ASSIGN(auto manager, AgentManager::open(options_in("home")));
         for (const Role &role : kRoles) {
-            ENGRAM_TRY(manager->create({.id = role.id, .system_prompt = role.system}));
-            ENGRAM_TRY(say(*manager, role, first_prompt(role), true));
+            ENGRAM_TRY(tell(*manager, role, true));
         }
-        // No save call: the blocks are written in the background. A process that lives a moment longer has them all on disk.
-        while (manager->stats().queue_bytes > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        // No save call: blocks and manifests are written in the background. A process that lives a moment longer has all on disk.
+        ENGRAM_TRY(wait_until_written());
         if (!out_.json()) out_.print(std::format("  process {} is killed now\n", ::getpid()));
         std::fflush(stdout);
         const std::uint64_t agents = manager->stats().agents;
@@ -161,16 +229,8 @@ class Demo {
         Json agents = Json::array();
         for (const Role &role : kRoles) {
             ENGRAM_ASSIGN(const AgentInfo info, manager->get(role.id));
-            ENGRAM_ASSIGN(const TurnResult result, say(*manager, role, role.second, true));
-            agents.push_back({{"id", role.id},
-                              {"tokens_resumed", result.reused_tokens},
-                              {"tier", result.tier},
-                              {"restore_ms", result.restore_ms},
-                              {"ttft_ms", result.ttft_ms},
-                              {"bytes_on_disk", info.disk_bytes},
-                              {"answer", result.text},
-                              {"tokens", result.tokens},
-                              {"miss", result.miss ? Json(result.miss->reason) : Json(nullptr)}});
+            ENGRAM_ASSIGN(Json answers, ask_all(*manager, role, true));
+            agents.push_back({{"id", role.id}, {"bytes_on_disk", info.disk_bytes}, {"answers", std::move(answers)}});
         }
         return agents;
     }
@@ -182,11 +242,10 @@ class Demo {
         const bool has_ring = manager->stats().memory_class == "window";
         Json agents = Json::array();
         for (const Role &role : kRoles) {
-            ENGRAM_TRY(manager->create({.id = role.id, .system_prompt = role.system}));
-            ENGRAM_TRY(say(*manager, role, first_prompt(role), false));
+            ENGRAM_TRY(tell(*manager, role, false));
             if (has_ring) ENGRAM_TRY(manager->evict(role.id, AgentManager::EvictTo::memory));
-            ENGRAM_ASSIGN(const TurnResult result, say(*manager, role, role.second, false));
-            agents.push_back({{"answer", result.text}, {"tokens", result.tokens}});
+            ENGRAM_ASSIGN(Json answers, ask_all(*manager, role, false));
+            agents.push_back(std::move(answers));
         }
         return agents;
     }
@@ -197,8 +256,8 @@ class Demo {
         ENGRAM_ASSIGN(const auto manager, AgentManager::open(options));
         Json agents = Json::array();
         for (const Role &role : kRoles) {
-            ENGRAM_ASSIGN(const TurnResult result, say(*manager, role, role.second, false));
-            agents.push_back({{"ttft_ms", result.ttft_ms}, {"reused", result.reused_tokens}});
+            ENGRAM_ASSIGN(Json answer, ask(*manager, role, role.facts[0], false));
+            agents.push_back(std::move(answer));
         }
         return agents;
     }
@@ -216,30 +275,51 @@ class Demo {
         return {};
     }
 
+    // Each answer beside the control's. `right` counts what was recalled.
+    static Json compare(const Json &answers, const Json &controls, bool &identical, std::uint64_t &right) {
+        Json list = Json::array();
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+            const bool same = answers[i]["tokens"] == controls[i]["tokens"];
+            identical = identical && same;
+            right += answers[i]["recalled"].get<bool>() ? 1 : 0;
+            list.push_back({{"question", answers[i]["question"]},
+                            {"answer", answers[i]["answer"]},
+                            {"control_answer", controls[i]["answer"]},
+                            {"identical", same},
+                            {"expected", answers[i]["expected"]},
+                            {"recalled", answers[i]["recalled"]}});
+        }
+        return list;
+    }
+
     Result<ExitCode> conclude(const Json &second, const Json &control, const Json &cold) const {
         Json agents = Json::array();
-        Table table({"agent", ">resumed", "from", ">restore", ">first token", ">cold", ">ratio", ">on disk", "answer"});
+        Table table(
+            {"agent", ">resumed", "from", ">restore", ">first token", ">cold", ">ratio", ">on disk", "answers", "recalled"});
         bool all_identical = true;
         for (std::size_t i = 0; i < second.size(); ++i) {
-            const Json &resumed = second[i];
+            const Json &resumed = second[i]["answers"][0];
             const double ttft = resumed["ttft_ms"];
             const double cold_ttft = cold[i]["ttft_ms"];
-            const bool identical = resumed["tokens"] == control[i]["tokens"];
+            bool identical = true;
+            std::uint64_t right = 0;
+            Json answers = compare(second[i]["answers"], control[i], identical, right);
+            const std::size_t asked = answers.size();
             all_identical = all_identical && identical && resumed["tokens_resumed"].get<std::uint64_t>() > 0;
-            agents.push_back({{"id", resumed["id"]},
+            agents.push_back({{"id", second[i]["id"]},
                               {"tokens_resumed", resumed["tokens_resumed"]},
                               {"tier", resumed["tier"]},
                               {"restore_ms", resumed["restore_ms"]},
                               {"ttft_ms", ttft},
                               {"cold_ttft_ms", cold_ttft},
                               {"ratio", cold_ttft / ttft},
-                              {"bytes_on_disk", resumed["bytes_on_disk"]},
-                              {"answer", resumed["answer"]},
-                              {"control_answer", control[i]["answer"]},
-                              {"identical", identical}});
-            table.add({resumed["id"], human_count(resumed["tokens_resumed"]), resumed["tier"], human_ms(resumed["restore_ms"]),
+                              {"bytes_on_disk", second[i]["bytes_on_disk"]},
+                              {"identical", identical},
+                              {"answers", std::move(answers)}});
+            table.add({second[i]["id"], human_count(resumed["tokens_resumed"]), resumed["tier"], human_ms(resumed["restore_ms"]),
                        human_ms(ttft), human_ms(cold_ttft), std::format("{:.0f} x", cold_ttft / ttft),
-                       human_bytes(resumed["bytes_on_disk"]), identical ? "as never stopped" : "DIFFERS"});
+                       human_bytes(second[i]["bytes_on_disk"]), identical ? "as never stopped" : "DIFFER",
+                       model_.synthetic ? "-" : std::format("{} of {}", right, asked)});
         }
         out_.facts(
             {{"model", model_.name}, {"synthetic", model_.synthetic}, {"session_1_ended_by", "SIGKILL"}, {"agents", agents}},
@@ -255,6 +335,7 @@ class Demo {
     ManagerOptions options_;
     ChosenModel model_;
     std::filesystem::path folder_;
+    std::uint32_t context_ = 0;  // tokens of each agent's first prompt, at least
     std::size_t padding_entries_ = 0;
 };
 
@@ -264,10 +345,11 @@ void add_demo_command(CommandLine &line) {
     auto arguments = argument<DemoArguments>();
     CLI::App &app = line.command("demo", "three agents, killed with their process and resumed from disk",
                                  [arguments](Context &context) { return Demo(*arguments, context).run(context); });
-    app.add_option("--context", arguments->context, "pad each agent's first prompt to this many tokens [2000]; 0: as it is")
+    app.add_option("--context", arguments->context,
+                   "pad each agent's first prompt to this many tokens; 0: as it is [2000 with a synthetic model, else 0]")
         ->check(CLI::Range(0, 1 << 20));
     app.add_option("--max-tokens", arguments->max_tokens, "tokens of each answer [40]")->check(CLI::Range(1, 4096));
-    app.add_option("--geometry", arguments->geometry, "synthetic model to use when no --model is given [tiny-llama]");
+    app.add_option("--geometry", arguments->geometry, "use a synthetic model of this shape [the installed model, or tiny-llama]");
     app.add_option("--type", arguments->type, "type of the synthetic model's weights [f32]");
     app.add_flag("--keep", arguments->keep, "keep the demo's folder under ENGRAM_HOME");
 }

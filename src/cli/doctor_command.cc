@@ -10,6 +10,7 @@
 #include "cli/humanise.h"
 #include "cli/store_survey.h"
 #include "cli/version.h"
+#include "config/installed_file.h"
 #include "config/options.h"
 #include "engine/system_info.h"
 #include "registry/registry.h"
@@ -133,7 +134,9 @@ void check_registry(const std::filesystem::path &home, Findings &findings) {
 
 void check_model(const ManagerOptions &options, Findings &findings) {
     const std::string path = options.model.path.string();
-    if (path.empty()) {
+    if (const auto installed = installed_file(kInstalledModel); path.empty() && installed) {
+        findings.push_back({"model", Verdict::good, std::format("{}, the installed one (none is set)", installed->string())});
+    } else if (path.empty()) {
         findings.push_back({"model", Verdict::attention,
                             "none is set; use --model PATH, ENGRAM_MODEL, or model = \"...\" in the settings file"});
     } else if (::access(path.c_str(), R_OK) != 0) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <format>
 
+#include "config/installed_file.h"
 #include "config/options.h"
 
 namespace engram::cli {
@@ -29,7 +30,8 @@ Result<void> ensure_home(const std::filesystem::path &home) {
     return {};
 }
 
-Result<void> require_model(const ManagerOptions &options) {
+Result<void> require_model(ManagerOptions &options) {
+    if (options.model.path.empty()) options.model.path = installed_file(kInstalledModel).value_or(std::filesystem::path());
     if (!options.model.path.empty()) return {};
     return fail(ErrorCode::invalid_argument,
                 "no model is given: use --model PATH or ENGRAM_MODEL, or write a synthetic one with "

@@ -12,8 +12,8 @@ namespace engram::cli {
 // Makes the folder (0700) and missing ones above it. io.
 Result<void> ensure_home(const std::filesystem::path &home);
 
-// invalid_argument when the options name no model.
-Result<void> require_model(const ManagerOptions &options);
+// Options that name no model get the installed one; invalid_argument when there is none.
+Result<void> require_model(ManagerOptions &options);
 
 // The manager with the settings' options. invalid_argument when no model is given; what AgentManager::open says.
 Result<std::unique_ptr<AgentManager>> open_manager(const Context &context);

@@ -3,6 +3,7 @@
 
 #include "agents/paths.h"
 #include "cli/commands.h"
+#include "cli/home.h"
 #include "cli/humanise.h"
 #include "cli/progress.h"
 #include "cli/registry_hash_memo.h"
@@ -67,9 +68,7 @@ Result<ExitCode> info(const ModelArguments &arguments, const Context &context) {
     if (!arguments.path.empty()) {
         options.model.path = arguments.path;
     }
-    if (options.model.path.empty()) {
-        return fail(ErrorCode::invalid_argument, "no model is given: add its path, or use --model or ENGRAM_MODEL");
-    }
+    ENGRAM_TRY(require_model(options));
     // The memo spares hashing the file again; a home that isn't there is not made just to look at a model.
     std::unique_ptr<Registry> registry;
     std::optional<RegistryHashMemo> memo;
@@ -133,7 +132,7 @@ void add_model_commands(CommandLine &line) {
 
     CLI::App &info_app = line.command(group, "info", "show what is known about a model file",
                                       [arguments](Context &context) { return info(*arguments, context); });
-    info_app.add_option("PATH", arguments->path, "a GGUF file; default: the --model setting");
+    info_app.add_option("PATH", arguments->path, "a GGUF file; default: the --model setting, or the installed model");
 
     CLI::App &synth_app = line.command(group, "synth", "write a model with random weights, for tests and benchmarks",
                                        [arguments](Context &context) { return synth(*arguments, context); });
