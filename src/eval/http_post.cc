@@ -65,7 +65,7 @@ HttpClient::HttpClient(HttpClient &&) noexcept = default;
 HttpClient &HttpClient::operator=(HttpClient &&) noexcept = default;
 
 Result<HttpClient> HttpClient::create(const std::string &url, const std::string &api_key, double timeout_s) {
-    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+    static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
     const std::string host = host_of(url);
     if (host.empty()) {
         return fail(ErrorCode::invalid_argument,
@@ -73,7 +73,7 @@ Result<HttpClient> HttpClient::create(const std::string &url, const std::string 
     }
     auto connection = std::make_unique<Connection>();
     connection->url = url;
-    connection->handle.reset(started == CURLE_OK ? curl_easy_init() : nullptr);
+    connection->handle.reset(kStarted == CURLE_OK ? curl_easy_init() : nullptr);
     CURL *handle = connection->handle.get();
     if (handle == nullptr) return fail(ErrorCode::internal, "libcurl could not be started");
     curl_slist *headers = curl_slist_append(nullptr, "Content-Type: application/json");

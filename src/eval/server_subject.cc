@@ -110,8 +110,11 @@ class ServerSubject final : public Subject {
         reply.answer = answer_of(reply.raw);  // a server that knows no tools leaves calls in the text
         if (const OrderedJson *calls = member(message, "tool_calls"); calls != nullptr && calls->is_array() && !calls->empty()) {
             auto parsed = parse_tool_calls(calls->dump());
-            if (parsed) reply.answer.calls = *std::move(parsed);
-            if (!parsed) reply.answer.malformed = parsed.error().message;
+            if (parsed) {
+                reply.answer.calls = *std::move(parsed);
+            } else {
+                reply.answer.malformed = std::move(parsed.error().message);
+            }
             reply.raw += (reply.raw.empty() ? "" : "\n") + calls->dump();
         }
         const std::string finish = text_member(choices->front(), "finish_reason");
