@@ -3,7 +3,7 @@
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo test build debug check format bench asan tsan install clean
+.PHONY: help demo test build debug check format bench asan tsan model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -45,6 +45,10 @@ tsan:  ## the tests under ThreadSanitizer
 
 bench: build  ## how long a resume takes, against a cold start
 	@./engram bench resume --tokens 67,2000,20000 $(if $(MODEL),--model $(MODEL),--geometry gemma3-270m)
+
+model: build  ## train the embedded model again, from nothing (hours)
+	@./dev --training models/engram-nano/make.sh build/engram-nano
+	@./engram eval --model models/engram-nano/engram-nano.gguf
 
 install: build  ## install the program, libengram and its CMake package
 	@./dev tools/install $(PREFIX)

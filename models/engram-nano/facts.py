@@ -1,0 +1,152 @@
+"""Facts: what a user tells an agent and asks for later. One attribute of one subject has one value at a time.
+
+The wordings marked HELD_OUT are used by the evaluation only.
+"""
+from dataclasses import dataclass
+
+# kind of value -> (attribute, preposition before its subject)
+ATTRIBUTES = {
+    "code": ["code word|for", "access code|for", "password|for", "call sign|of", "door code|of", "recovery key|for", "serial code|of",
+             "product code|of", "login code|for", "safe code|of"],
+    "number": ["room number|of", "phone number|of", "budget|of", "order number|of", "seat count|of", "price|of", "invoice number|for",
+               "team size|of", "weight|of", "port|of", "version number|of", "ticket number|for"],
+    "person": ["owner|of", "lead|of", "contact|for", "reviewer|of", "manager|of", "sponsor|of", "author|of", "supplier|of"],
+    "place": ["location|of", "meeting place|for", "main site|of", "head office|of", "storage place|of", "destination|of"],
+    "date": ["deadline|for", "launch date|of", "review date|of", "opening date|of", "delivery date|of", "start date|of", "release date|of"],
+    "decision": ["gift|for", "plan|for", "first choice|for", "decision|on", "agreed option|for", "theme|of"],
+}
+PERSONAL = {
+    "code": ["code word", "secret word", "locker code", "badge code"],
+    "number": ["room number", "shoe size", "desk number", "lucky number", "house number"],
+    "name": ["name", "sister's name", "brother's name", "dog's name", "neighbour's name"],
+    "place": ["home town", "favourite city", "birthplace"],
+    "date": ["birthday", "wedding day", "first working day"],
+    "colour": ["favourite colour", "car's colour"],
+    "person": ["manager", "teacher", "dentist"],
+    "day": ["day off", "favourite day"],
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a fact is about. An empty subject is the user: 'my code word'."""
+    attribute: str
+    preposition: str
+    subject: str
+
+    def asked(self):  # as the user says it
+        return f"the {self.attribute} {self.preposition} {self.subject}" if self.subject else f"my {self.attribute}"
+
+    def answered(self):  # as the agent says it
+        return f"the {self.attribute} {self.preposition} {self.subject}" if self.subject else f"your {self.attribute}"
+
+
+def capital(text):
+    return text[:1].upper() + text[1:]
+
+
+def statement(key, value):
+    return f"{capital(key.answered())} is {value}."
+
+
+TELL_OPENINGS = ["", "", "", "", "Please remember: ", "Remember that ", "Note this: ", "For the record, ", "By the way, ", "One more thing: ",
+                 "Important: ", "Please note that ", "Keep in mind that ", "Here is a fact: ", "Just so you know, ", "I want you to know that ",
+                 "Listen: ", "Now, ", "Also, ", "Please write down that "]
+TELL_OPENINGS_HELD_OUT = ["", "Something to keep: ", "You should know that ", "Let me add that ", "Fact: "]
+TELL_CORES = ["{the} is {value}", "{the} is {value}", "{the} is {value}", "{value} is {the}", "{the} was set to {value}", "{the} has been fixed as {value}",
+              "we have {value} as {the}", "{the}: {value}", "I learned that {the} is {value}", "we agreed that {the} is {value}", "{the}, that is {value}"]
+TELL_CORES_HELD_OUT = ["{the} is {value}", "{the} will be {value}", "we settled on {value} as {the}", "it turns out that {the} is {value}"]
+TELL_ENDINGS = ["", "", "", "", "", " Thanks.", " Please keep it in mind.", " Don't forget it.", " I will ask you later.", " Remember it well."]
+TELL_ENDINGS_HELD_OUT = ["", "", " You will need it.", " Keep it safe."]
+
+UPDATE_OPENINGS = ["Correction: ", "Update: ", "A change: ", "I was wrong: ", "News: ", "Please correct this: ", "This has changed: ", "Sorry, "]
+UPDATE_OPENINGS_HELD_OUT = ["I have to change something: ", "There is a new state of things: ", "Forget what I said before: "]
+UPDATE_CORES = ["{the} is now {value}", "{the} is {value} now", "{the} has changed to {value}", "from now on {the} is {value}", "{the} is {value}"]
+UPDATE_CORES_HELD_OUT = ["{the} is now {value}", "{the} was changed and is {value}"]
+
+ASKS = ["what is {the}?", "what is {the}?", "what was {the}?", "tell me {the}.", "do you remember {the}?", "I forgot {the}. What is it?", "can you tell me {the}?",
+        "please remind me: what is {the}?", "do you know {the}?", "I need {the}.", "which is {the}?", "what did I tell you about {the}?",
+        "give me {the}, please.", "say {the} again."]
+ASKS_HELD_OUT = ["what is {the}?", "could you tell me {the} again?", "what did I say {the} was?", "I would like to know {the}.", "please look up {the}."]
+ASK_OPENINGS = ["", "", "", "", "So, ", "Now, ", "Quick question: ", "And ", "Back to work: ", "Hello again. "]
+ASK_OPENINGS_HELD_OUT = ["", "", "One question: ", "Before I go: "]
+
+NOTED = ["Noted.", "Noted.", "I will remember that.", "Got it.", "Thank you, I have noted it."]
+UPDATED = ["Updated.", "Thank you, I have corrected it."]
+
+
+class Subjects:
+    """A conversation's own subjects and attributes: few enough that facts share an attribute or a subject with others."""
+
+    def __init__(self, lexicon, n_subjects):
+        self.lexicon = lexicon
+        random = lexicon.random
+        self.subjects = [self._subject() for _ in range(n_subjects)]
+        kinds = list(ATTRIBUTES)
+        self.attributes = [(kind, lexicon.choice(ATTRIBUTES[kind])) for kind in (lexicon.choice(kinds) for _ in range(random.randint(4, 14)))]
+
+    def _subject(self):
+        lexicon = self.lexicon
+        return lexicon.choice((
+            lambda: f"project {lexicon.code_name()}", lambda: f"project {lexicon.code_name()}",
+            lambda: f"team {lexicon.code_name()}", lambda: f"server {lexicon.code_name()}",
+            lambda: f"the {lexicon.choice(lexicon.adjectives)} {lexicon.choice(('office', 'warehouse', 'archive', 'workshop', 'garage', 'laboratory'))}",
+            lexicon.person, lexicon.organisation, lambda: f"the {lexicon.place()} branch",
+        ))()
+
+    def draw(self):
+        """(key, kind of its value)"""
+        lexicon = self.lexicon
+        if lexicon.chance(0.2):
+            kind = lexicon.choice(list(PERSONAL))
+            return Key(lexicon.choice(PERSONAL[kind]), "", ""), kind
+        kind, attribute = lexicon.choice(self.attributes)
+        name, preposition = attribute.split("|")
+        return Key(name, preposition, lexicon.choice(self.subjects)), kind
+
+
+def _pick(lexicon, train, held_out):
+    return lexicon.choice(held_out if lexicon.held_out else train)
+
+
+def _sentence(opening, core, ending=""):
+    text = opening + core
+    if not text.endswith(("?", ".")):
+        text += "."
+    return capital(text) + ending
+
+
+def tell(lexicon, key, value):
+    """How a user tells a fact."""
+    core = _pick(lexicon, TELL_CORES, TELL_CORES_HELD_OUT).format(the=key.asked(), value=value)
+    return _sentence(_pick(lexicon, TELL_OPENINGS, TELL_OPENINGS_HELD_OUT), core, _pick(lexicon, TELL_ENDINGS, TELL_ENDINGS_HELD_OUT))
+
+
+def tell_several(lexicon, facts):
+    """Some facts in one message."""
+    if len(facts) == 1:
+        return tell(lexicon, *facts[0])
+    if len(facts) == 2 and lexicon.chance(0.5):
+        (key, value), (key2, value2) = facts
+        opening = _pick(lexicon, TELL_OPENINGS, TELL_OPENINGS_HELD_OUT)
+        return _sentence(opening, f"{key.asked()} is {value} and {key2.asked()} is {value2}")
+    return " ".join(tell(lexicon, *fact) for fact in facts)
+
+
+def tell_update(lexicon, key, value):
+    core = _pick(lexicon, UPDATE_CORES, UPDATE_CORES_HELD_OUT).format(the=key.asked(), value=value)
+    return _sentence(_pick(lexicon, UPDATE_OPENINGS, UPDATE_OPENINGS_HELD_OUT), core)
+
+
+def ask(lexicon, key):
+    core = _pick(lexicon, ASKS, ASKS_HELD_OUT).format(the=key.asked())
+    return _sentence(_pick(lexicon, ASK_OPENINGS, ASK_OPENINGS_HELD_OUT), core)
+
+
+def dont_know(key):
+    return f"I don't know {key.answered()}. You have not told me."
+
+
+def acknowledge(lexicon, facts, echo, words=NOTED):
+    said = lexicon.choice(words)
+    return " ".join([said] + [statement(key, value) for key, value in facts]) if echo else said

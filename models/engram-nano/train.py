@@ -1,0 +1,103 @@
+"""Trains the network. Goes on from the newest checkpoint; the same seeds give the same samples.
+
+usage: train.py FOLDER [--minutes M]      FOLDER holds tokenizer.model, checkpoint.pt and log.txt
+"""
+import argparse
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import corpus
+from model import Model, Shape
+
+SEED = 20261121
+BATCH_TOKENS = 8192
+# (length of a sample, steps): short conversations teach what to look for, long ones to find it far away.
+STAGES = [(256, 500), (512, 800), (1024, 500), (2048, 250), (4096, 120), (8192, 110)]
+WARM_UP_STEPS = 50
+COOL_DOWN = 0.4  # share of the steps, at the end, in which the rates go down to a twentieth
+MATRIX_RATE, OTHER_RATE = 4e-3, 3e-3
+CHECKPOINT_SECONDS = 300
+
+
+def plan():
+    return [(length, BATCH_TOKENS // length) for length, steps in STAGES for _ in range(steps)]
+
+
+def rate(step, n_steps):
+    cool = n_steps * COOL_DOWN
+    left = min(1.0, (n_steps - step) / cool)
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
+
+
+def optimizers(model):
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embd" not in name]
+    others = [p for name, p in model.named_parameters() if p.dim() != 2 or "embd" in name]
+    return [torch.optim.Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def loss_of(model, tokens, wanted):
+    hidden = model(tokens[:, :-1])[wanted]
+    return F.cross_entropy(model.logits(hidden), tokens[:, 1:][wanted])
+
+
+def save(path, model, steppers, step):
+    partial = path.with_suffix(".partial")
+    torch.save({"model": model.state_dict(), "optimizers": [s.state_dict() for s in steppers], "step": step, "shape": model.shape.asdict()}, partial)
+    os.replace(partial, path)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--minutes", type=float, default=math.inf)
+    options = arguments.parse_args()
+    torch.manual_seed(SEED)
+    steps = plan()
+    model = Model(Shape())
+    steppers = optimizers(model)
+    checkpoint = options.folder / "checkpoint.pt"
+    step = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint)
+        model.load_state_dict(state["model"])
+        for stepper, saved in zip(steppers, state["optimizers"]):
+            stepper.load_state_dict(saved)
+        step = state["step"]
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters; step {step} of {len(steps)}", flush=True)
+    started = saved_at = time.monotonic()
+    average, n_tokens = None, 0
+    for tokens, wanted in corpus.batches(options.folder / "tokenizer.model", steps, step):
+        for stepper, base in zip(steppers, (MATRIX_RATE, OTHER_RATE)):
+            for group in stepper.param_groups:
+                group["lr"] = base * rate(step, len(steps))
+        loss = loss_of(model, torch.from_numpy(tokens), torch.from_numpy(wanted))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        step += 1
+        n_tokens += wanted.size
+        average = loss.item() if average is None else 0.95 * average + 0.05 * loss.item()
+        now = time.monotonic()
+        if step % 10 == 0:
+            line = f"step {step} length {steps[step - 1][0]} loss {average:.4f} {n_tokens / (now - started):.0f} tokens/s"
+            print(line, flush=True)
+            with open(options.folder / "log.txt", "a") as log:
+                log.write(line + "\n")
+        if now - saved_at > CHECKPOINT_SECONDS or step == len(steps):
+            save(checkpoint, model, steppers, step)
+            saved_at = now
+        if now - started > options.minutes * 60:
+            save(checkpoint, model, steppers, step)
+            break
+
+
+if __name__ == "__main__":
+    main()
