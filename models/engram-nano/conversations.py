@@ -157,10 +157,10 @@ def segment(conversation):
             c.exchange(tool.request()[0], NO_TOOL)
 
 
-def draw_conversation(seed, n_tokens):
-    """A conversation of at least about n_tokens tokens."""
+def draw_conversation(seed, n_tokens, held_out=False):
+    """A conversation of at least about n_tokens tokens; held_out: of words that training never sees."""
     random_ = random.Random(seed)
-    lexicon = Lexicon(random_)
+    lexicon = Lexicon(random_, held_out)
     role = None
     if lexicon.chance(0.6):
         role = roles.draw_role(lexicon)

@@ -77,6 +77,65 @@ class Block(nn.Module):
         return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
 
 
+EMBEDDING_SCALE = 0.05
+PREVIOUS_PAIRS = 3  # the fastest RoPE pairs, which tell one distance from the next
+SLOW_PAIRS = 14  # pairs from here on hardly turn within the context: they compare content wherever it stands
+
+
+def orthonormal(rows, columns):
+    return torch.linalg.qr(torch.randn(columns, rows)).Q.T
+
+
+@torch.no_grad()
+def seed_circuits(model):
+    """Starts the network from what every model that recalls has to find first: heads of block 0 that copy the token one or two
+    places back into a subspace of their own, and heads of blocks 1 and 3 that look for places whose previous token is the
+    current one, and propose what stood there (induction heads: Olsson et al., 2022, "In-context learning and induction
+    heads"). Found by gradients alone, they take most of a training of this size. Everything else starts neutral: matrices that
+    write into the residual stream are zero but for these heads.
+    """
+    s = model.shape
+    half, dim = s.n_head_dim // 2, s.n_head_dim
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2:
+            nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+    nn.init.normal_(model.token_embd.weight, std=EMBEDDING_SCALE)
+    model.token_embd.weight[:, 0] = 4 * EMBEDDING_SCALE  # equal for all tokens: what position-only heads read
+    for block in model.blk:
+        block.attn_output.weight.zero_()
+        block.ffn_down.weight.zero_()
+
+    def head(i):
+        return slice(i * dim, (i + 1) * dim)
+
+    copied = orthonormal(dim, s.n_embd)  # what block 0 copies of a token
+    places = [orthonormal(dim, s.n_embd) for _ in range(2)]  # where it puts what stood one and two places back
+    frequencies = s.rope_base ** (-torch.arange(half) / half)
+    pairs = torch.arange(PREVIOUS_PAIRS)
+    first = model.blk[0]
+    first.attn_q_norm.weight.fill_(3.0)
+    first.attn_k.weight[head(0)] = 0
+    first.attn_k.weight[pairs, 0] = 1  # a vector that is the same everywhere, before it is rotated
+    first.attn_v.weight[head(0)] = copied
+    for distance in (1, 2):
+        at = (distance - 1) * dim
+        first.attn_q.weight[at : at + dim] = 0
+        first.attn_q.weight[at + pairs, 0] = torch.cos(distance * frequencies[pairs])
+        first.attn_q.weight[at + half + pairs, 0] = -torch.sin(distance * frequencies[pairs])
+        first.attn_output.weight[:, at : at + dim] = 2 * EMBEDDING_SCALE * places[distance - 1].T
+    slow = torch.arange(SLOW_PAIRS, half)
+    slow = torch.cat([slow, slow + half])
+    for block in (model.blk[1], model.blk[3]):
+        block.attn_q_norm.weight.fill_(2.0)
+        block.attn_q.weight[head(0)] = 0
+        block.attn_k.weight[head(0)] = 0
+        block.attn_q.weight[slow] = copied[: len(slow)]
+        block.attn_k.weight[slow] = places[0][: len(slow)]
+        proposed = orthonormal(dim, s.n_embd)
+        block.attn_v.weight[head(0)] = proposed
+        block.attn_output.weight[:, head(0)] = 2 * EMBEDDING_SCALE * proposed.T
+
+
 class Model(nn.Module):
     def __init__(self, shape):
         super().__init__()
@@ -84,10 +143,7 @@ class Model(nn.Module):
         self.token_embd = nn.Embedding(shape.n_vocab, shape.n_embd)
         self.blk = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
         self.output_norm = Norm(shape.n_embd, shape.norm_eps)
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                scale = (2 * shape.n_layer) ** -0.5 if "output" in name or "down" in name else 1.0
-                nn.init.normal_(parameter, std=scale * (0.02 if "embd" in name else parameter.shape[1] ** -0.5))
+        seed_circuits(self)
 
     def forward(self, tokens, dtype=torch.bfloat16):
         """Hidden states [n, length, n_embd] (32 bits) of tokens [n, length]; matrices are multiplied in `dtype`."""

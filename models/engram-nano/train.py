@@ -15,9 +15,8 @@ import corpus
 from model import Model, Shape
 
 SEED = 20261121
-BATCH_TOKENS = 8192
-# (length of a sample, steps): short conversations teach what to look for, long ones to find it far away.
-STAGES = [(256, 500), (512, 800), (1024, 500), (2048, 250), (4096, 120), (8192, 110)]
+# (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away.
+STAGES = [(256, 4096, 400), (512, 4096, 900), (1024, 8192, 350), (2048, 8192, 150), (4096, 8192, 70), (8192, 8192, 60)]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of the steps, at the end, in which the rates go down to a twentieth
 MATRIX_RATE, OTHER_RATE = 4e-3, 3e-3
@@ -25,7 +24,7 @@ CHECKPOINT_SECONDS = 300
 
 
 def plan():
-    return [(length, BATCH_TOKENS // length) for length, steps in STAGES for _ in range(steps)]
+    return [(length, n_tokens // length) for length, n_tokens, steps in STAGES for _ in range(steps)]
 
 
 def rate(step, n_steps):
