@@ -164,9 +164,9 @@ def draw_conversation(seed, n_tokens, held_out=False):
     role = None
     if lexicon.chance(0.6):
         role = roles.draw_role(lexicon)
-        if role.kind == "coordinator" or lexicon.chance(0.15):
+        if role.kind == "coordinator" or lexicon.chance(0.3):
             roles.add_colleagues(lexicon, role)
-    tools = draw_tools(lexicon, random_.randint(1, 4 if n_tokens > 400 else 2)) if lexicon.chance(0.3) else []
+    tools = draw_tools(lexicon, random_.randint(1, 4 if n_tokens > 400 else 2)) if lexicon.chance(0.35) else []
     conversation = Conversation(lexicon, role, tools, n_subjects=random_.randint(3, max(12, n_tokens // 150)))
     conversation.n_chars += len(json.dumps(conversation.schemas()))
     long_reports = lexicon.chance(0.4)

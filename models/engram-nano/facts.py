@@ -90,7 +90,7 @@ class Subjects:
         return lexicon.choice((
             lambda: f"project {lexicon.code_name()}", lambda: f"project {lexicon.code_name()}",
             lambda: f"team {lexicon.code_name()}", lambda: f"server {lexicon.code_name()}",
-            lambda: f"the {lexicon.choice(lexicon.adjectives)} {lexicon.choice(('office', 'warehouse', 'archive', 'workshop', 'garage', 'laboratory'))}",
+            lambda: f"the {lexicon.adjective()} {lexicon.choice(('office', 'warehouse', 'archive', 'workshop', 'garage', 'laboratory'))}",
             lexicon.person, lexicon.organisation, lambda: f"the {lexicon.place()} branch",
         ))()
 
@@ -144,7 +144,7 @@ def ask(lexicon, key):
 
 
 def dont_know(key):
-    return f"I don't know {key.answered()}. You have not told me."
+    return f"{capital(key.answered())} is something that I don't know. You have not told me."
 
 
 def acknowledge(lexicon, facts, echo, words=NOTED):

@@ -121,9 +121,18 @@ acoustics: measure the acoustics of the hall|improve the acoustics in {place}
 genealogy: do the genealogy of a family|answer a question about genealogy
 """.strip().split("\n")
 SKILLS_HELD_OUT = 10
+ANY_TASK = ["do the {} in {}", "check the {}", "help with the {}", "plan the {} for {}", "answer a question about {}", "take care of the {}", "look at the {} in {}",
+            "write a page about {}", "order the {} for {}", "improve the {}"]
 
-SYLLABLES = "ba be bo da de do fa fe go ha he ka ke ko la le lo ma me mi mo na ne no pa pe ra re ro sa se si so ta te ti to va ve vi vo za ze zo".split()
-ENDINGS = "n r s l x th nd rk m t".split()
+ONSETS = """
+b bl br c ch cl cr d dr dw f fl fr g gl gr gw h j k kl kn kr l m n p ph pl pr qu r rh s sc sch sh sk sl sm sn sp spr st str sv sw t th
+tr ts tw v vl w wh wr x y z zh
+""".split() + [""]
+VOWELS = "a a e e i i o o u u y aa ai au ea ee ei eu ia ie io oa oe oi oo ou ua ue ui".split()
+ENDINGS = """
+b ck d ff g k l ll ld lf lk lm lp ls lt m mb mp n nd ng nk ns nt p r rd rg rk rl rm rn rp rs rt s sh sk sp ss st t th ts tz v w x z
+""".split() + [""] * 20
+INVENTED = 0.5  # share of made-up names in training, so that the model learns to copy what it has never seen
 
 
 class Lexicon:
@@ -151,23 +160,32 @@ class Lexicon:
 
     def word(self):
         """A word that nobody knows, such as Varonk."""
-        text = "".join(self.choice(SYLLABLES) for _ in range(self.random.randint(2, 3)))
-        if self.chance(0.6):
-            text += self.choice(ENDINGS)
-        return text.capitalize()
+        syllables = [self.choice(ONSETS) + self.choice(VOWELS) + (self.choice(ENDINGS) if self.chance(0.6) else "")
+                     for _ in range(self.random.choice((1, 2, 2, 2, 3)))]
+        return "".join(syllables).capitalize()
+
+    def invents(self, share=INVENTED):
+        """Whether the next word is a made-up one; never in the evaluation."""
+        return not self.held_out and self.chance(share)
+
+    def adjective(self):
+        return self.word().lower() if self.invents(0.2) else self.choice(self.adjectives)
+
+    def thing(self):
+        return self.word().lower() + "s" if self.invents(0.3) else self.choice(self.things)
 
     def first_name(self):
-        return self.word() if not self.held_out and self.chance(0.3) else self.choice(self.first)
+        return self.word() if self.invents() else self.choice(self.first)
 
     def person(self):
-        last = self.word() if not self.held_out and self.chance(0.3) else self.choice(self.last)
+        last = self.word() if self.invents() else self.choice(self.last)
         return f"{self.first_name()} {last}"
 
     def place(self):
-        return self.word() if not self.held_out and self.chance(0.3) else self.choice(self.places)
+        return self.word() if self.invents() else self.choice(self.places)
 
     def code_name(self):
-        return self.word() if not self.held_out and self.chance(0.3) else self.choice(self.code_names)
+        return self.word() if self.invents() else self.choice(self.code_names)
 
     def letters(self, low=4, high=7):
         return "".join(self.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(self.random.randint(low, high)))
@@ -191,13 +209,16 @@ class Lexicon:
         return f"{text} {self.random.randint(2024, 2032)}" if self.chance(0.3) else text
 
     def decision(self):
-        return f"{self.choice(self.adjectives)} {self.choice(self.things)}"
+        return f"{self.adjective()} {self.thing()}"
 
     def organisation(self):
         return f"{self.choice(self.last) if self.chance(0.6) else self.word()} {self.choice(('Ltd', 'Group', 'and Sons', 'Works', 'Labs'))}"
 
     def skill(self):
         """(skill, two ways to put a task that needs it, with names filled in)"""
+        if self.invents(0.4):
+            name = self.word().lower()
+            return name, [task.format(name, self.place()) for task in self.random.sample(ANY_TASK, 2)]
         name, tasks = self.choice(self.skills).split(": ")
         fill = {"org": self.organisation(), "place": self.place(), "month": self.choice(MONTHS), "project": f"project {self.code_name()}"}
         return name, [task.format(**fill) for task in tasks.split("|")]

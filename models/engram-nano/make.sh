@@ -6,9 +6,11 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$1
 mkdir -p "$work"
+# Large tensors come and go with each step: glibc keeps their memory instead of giving it back each time (an eighth faster).
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=268435456
 export OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE=1
 [ -e "$work/tokenizer.model" ] || python3 "$here/tokenizer.py" "$work"
 python3 "$here/train.py" "$work"
 python3 "$here/export.py" "$work" "$work/engram-nano.gguf"
-python3 "$here/suite.py" "$work/tokenizer.model" "$work/suite.json"
-mv "$work/engram-nano.gguf" "$work/suite.json" "$here"
+python3 "$here/suite.py" "$work/tokenizer.model" "$work"
+mv "$work/engram-nano.gguf" "$work/suite.json" "$work/tokens.json" "$here"

@@ -46,11 +46,17 @@ def article(noun):
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
+def free_role(lexicon):
+    if lexicon.invents(0.4):
+        return article(lexicon.word().lower())
+    return article(lexicon.choice(FREE_ROLES_HELD_OUT if lexicon.held_out else FREE_ROLES))
+
+
 def draw_role(lexicon):
     name = lexicon.person() if lexicon.chance(0.3) else lexicon.first_name()
     kind = lexicon.choice(("technical", "business", "coordinator", "free", "free"))
     if kind == "free":
-        return Role(name, article(lexicon.choice(FREE_ROLES_HELD_OUT if lexicon.held_out else FREE_ROLES)), kind)
+        return Role(name, free_role(lexicon), kind)
     return Role(name, {"technical": "the technical agent", "business": "the business agent", "coordinator": "the coordinator"}[kind], kind)
 
 
@@ -72,7 +78,7 @@ def system_prompt(lexicon, role):
 
 
 def other_role(lexicon, role):
-    other = article(lexicon.choice(FREE_ROLES_HELD_OUT if lexicon.held_out else FREE_ROLES))
+    other = free_role(lexicon)
     return other if other != role.role else "a pirate"
 
 
@@ -82,7 +88,7 @@ ROLE_ASKED = {"who": (WHO, WHO_HELD_OUT), "view": (VIEW, VIEW_HELD_OUT), "tempt"
 def ask_role(lexicon, role, what):
     """(question, answer) about the agent's role; what: "who", "view" or "tempt"."""
     train, held_out = ROLE_ASKED[what]
-    thing, adjective = lexicon.choice(lexicon.things), lexicon.choice(lexicon.adjectives)
+    thing, adjective = lexicon.thing(), lexicon.adjective()
     question = lexicon.choice(held_out if lexicon.held_out else train).format(
         thing=thing, adj=adjective, other=other_role(lexicon, role), role=role.role)
     answer = {"who": role.introduction(), "view": role.view(thing), "tempt": f"I am still {role.name}, {role.role}."}[what]

@@ -62,7 +62,7 @@ def report(lexicon, n_sentences):
     random = lexicon.random
 
     def fill(text):
-        return text.format(n=random.randint(2, 60), thing=lexicon.choice(lexicon.things), place=lexicon.place(), adj=lexicon.choice(lexicon.adjectives),
+        return text.format(n=random.randint(2, 60), thing=lexicon.thing(), place=lexicon.place(), adj=lexicon.adjective(),
                            weather=lexicon.choice(WEATHER), person=lexicon.person(), person2=lexicon.person(), day=lexicon.choice(DAYS),
                            month=lexicon.choice(MONTHS), team=lexicon.choice(TEAMS))
 
@@ -81,4 +81,4 @@ def outside(lexicon):
     fill = {name: lexicon.choice(words) for name, words in OUTSIDE_FILL.items()}
     return lexicon.choice(OUTSIDE_HELD_OUT if lexicon.held_out else OUTSIDE).format(
         n=random.randint(2, 99), n2=random.randint(2, 99), n3=random.randint(100, 999), year=random.randint(1900, 2025),
-        thing=lexicon.choice(lexicon.things), word=lexicon.choice(lexicon.adjectives), **fill)
+        thing=lexicon.thing(), word=lexicon.adjective(), **fill)

@@ -1,14 +1,16 @@
 """Writes the evaluation: conversations with names, values and wordings that training never sees, and questions about them.
 
-usage: suite.py TOKENIZER OUT_FILE      (docs/EVAL.md describes the format)
+usage: suite.py TOKENIZER OUT_FOLDER      writes suite.json (docs/EVAL.md describes the format), and tokens.json: texts and the
+tokens that SentencePiece makes of them, for a test that the GGUF's tokenizer makes the same.
 """
 import json
 import random
 import sys
+from pathlib import Path
 
 import roles
 import small_talk
-from conversations import SUMMARY_HELD_OUT, Conversation
+from conversations import SUMMARY_HELD_OUT, Conversation, draw_conversation
 from corpus import Encoder
 from facts import Subjects, ask
 from lexicon import Lexicon
@@ -164,13 +166,25 @@ def outside(suite):
             suite.ask("says that it can't", small_talk.outside(conversation.lexicon), {"any_of": words})
 
 
-def main(tokenizer, out):
-    suite = Suite(Encoder(tokenizer))
+def token_samples(encoder):
+    texts = [encoder.render(draw_conversation(seed, 300, held_out=True)) for seed in range(8)]
+    texts += ["", " ", "  two  spaces ", "a\n\n\tb", "Łódź, 日本語, 😀", "12345.678", "KRWQZ-77 kRwQz", "<tool_call>\n{\"name\"", "<|im_end|>", "<|im_", "it's 'quoted'"]
+    return [{"text": text, "tokens": encoder.tokenizer.encode(text)} for text in texts]
+
+
+def write(path, document, indent):
+    with open(path, "w") as file:
+        json.dump(document, file, ensure_ascii=False, indent=indent)
+        file.write("\n")
+
+
+def main(tokenizer, folder):
+    encoder = Encoder(tokenizer)
+    suite = Suite(encoder)
     for part in (recall, updates, unknown, role, tools, delegation, summaries, outside):
         part(suite)
-    with open(out, "w") as file:
-        json.dump(suite.document(), file, ensure_ascii=False, indent=0)
-        file.write("\n")
+    write(Path(folder) / "suite.json", suite.document(), 0)
+    write(Path(folder) / "tokens.json", token_samples(encoder), None)
 
 
 if __name__ == "__main__":

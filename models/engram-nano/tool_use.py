@@ -42,7 +42,7 @@ class Tool:
         self.lexicon = lexicon
         random = lexicon.random
         nouns = NOUNS[-NOUNS_HELD_OUT:] if lexicon.held_out else NOUNS[:-NOUNS_HELD_OUT]
-        self.noun = lexicon.word().lower() if not lexicon.held_out and lexicon.chance(0.15) else lexicon.choice(nouns)
+        self.noun = lexicon.word().lower() if lexicon.invents(0.4) else lexicon.choice(nouns)
         self.verb = lexicon.choice(list(VERBS))
         self.name = f"{self.verb}_{self.noun}"
         kinds = random.sample(list(PARAMETERS), random.randint(1, 3))
@@ -59,7 +59,7 @@ class Tool:
         if kind == "number":
             return lexicon.random.randint(1, 9999 if lexicon.chance(0.3) else 99)
         if kind == "text":
-            return " ".join([capital(lexicon.choice(lexicon.adjectives))] + [lexicon.choice(lexicon.things) for _ in range(lexicon.random.randint(1, 3))])
+            return " ".join([capital(lexicon.adjective())] + [lexicon.thing() for _ in range(lexicon.random.randint(1, 3))])
         if kind == "date" and lexicon.chance(0.4):
             return lexicon.choice(DAYS + ["today", "tomorrow"])
         if kind == "code":
@@ -85,6 +85,8 @@ class Tool:
         random = lexicon.random
         if lexicon.chance(0.15):
             error = lexicon.choice(ERRORS_HELD_OUT if lexicon.held_out else ERRORS)
+            if lexicon.invents(0.5):
+                error = f"the {lexicon.thing()} are {lexicon.adjective()}"
             return json.dumps({"error": error}), f"That did not work: {error}.", [error]
         keys = random.sample(RESULT_KEYS, random.randint(1, 3))
         values = {}
