@@ -11,6 +11,7 @@ import numpy
 import sentencepiece
 
 from conversations import draw_conversation, template
+from lexicon import use_pieces
 
 N_CONTEXT_WEIGHT = 0.1  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
 
@@ -18,6 +19,7 @@ N_CONTEXT_WEIGHT = 0.1  # share of the tokens that aren't the model's own (users
 class Encoder:
     def __init__(self, tokenizer_file):
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_file))
+        use_pieces(self.tokenizer.id_to_piece(i) for i in range(len(self.tokenizer)))
         self.template = template()
         self.start = self.tokenizer.piece_to_id("<|im_start|>")
         self.end = self.tokenizer.piece_to_id("<|im_end|>")

@@ -135,6 +135,22 @@ b ck d ff g k l ll ld lf lk lm lp ls lt m mb mp n nd ng nk ns nt p r rd rg rk rl
 INVENTED = 0.5  # share of made-up names in training, so that the model learns to copy what it has never seen
 
 
+# Pieces of the vocabulary that made-up words are put together from, once there is one: at a word's start (capital or small letter)
+# and inside. Without them a third of the pieces would never stand where the model has to copy.
+_pieces = {"capital": [], "small": [], "inside": []}
+
+
+def use_pieces(pieces):
+    """pieces: texts of the vocabulary, with U+2581 for a space in front."""
+    for piece in pieces:
+        text = piece.removeprefix("\u2581")
+        if text.isascii() and text.isalpha() and (text.islower() or text.istitle()):
+            if piece == text:
+                _pieces["inside"] += [text] if text.islower() else []
+            else:
+                _pieces["small" if text.islower() else "capital"].append(text)
+
+
 class Lexicon:
     """Draws names and values with `random` (a random.Random). held_out: from the parts that training never sees."""
 
@@ -158,21 +174,26 @@ class Lexicon:
     def chance(self, probability):
         return self.random.random() < probability
 
-    def word(self):
+    def word(self, capital=True):
         """A word that nobody knows, such as Varonk."""
+        start = _pieces["capital" if capital else "small"]
+        if start and self.chance(0.6):
+            n = self.random.choice((0, 1, 1, 2, 2, 3))
+            return self.choice(start) + "".join(self.choice(_pieces["inside"]) for _ in range(n))
         syllables = [self.choice(ONSETS) + self.choice(VOWELS) + (self.choice(ENDINGS) if self.chance(0.6) else "")
                      for _ in range(self.random.choice((1, 2, 2, 2, 3)))]
-        return "".join(syllables).capitalize()
+        text = "".join(syllables)
+        return text.capitalize() if capital else text
 
     def invents(self, share=INVENTED):
         """Whether the next word is a made-up one; never in the evaluation."""
         return not self.held_out and self.chance(share)
 
     def adjective(self):
-        return self.word().lower() if self.invents(0.2) else self.choice(self.adjectives)
+        return self.word(capital=False) if self.invents(0.2) else self.choice(self.adjectives)
 
     def thing(self):
-        return self.word().lower() + "s" if self.invents(0.3) else self.choice(self.things)
+        return self.word(capital=False) + "s" if self.invents(0.3) else self.choice(self.things)
 
     def first_name(self):
         return self.word() if self.invents() else self.choice(self.first)
@@ -217,7 +238,7 @@ class Lexicon:
     def skill(self):
         """(skill, two ways to put a task that needs it, with names filled in)"""
         if self.invents(0.4):
-            name = self.word().lower()
+            name = self.word(capital=False)
             return name, [task.format(name, self.place()) for task in self.random.sample(ANY_TASK, 2)]
         name, tasks = self.choice(self.skills).split(": ")
         fill = {"org": self.organisation(), "place": self.place(), "month": self.choice(MONTHS), "project": f"project {self.code_name()}"}

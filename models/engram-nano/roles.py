@@ -48,7 +48,7 @@ def article(noun):
 
 def free_role(lexicon):
     if lexicon.invents(0.4):
-        return article(lexicon.word().lower())
+        return article(lexicon.word(capital=False))
     return article(lexicon.choice(FREE_ROLES_HELD_OUT if lexicon.held_out else FREE_ROLES))
 
 

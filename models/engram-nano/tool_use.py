@@ -42,7 +42,7 @@ class Tool:
         self.lexicon = lexicon
         random = lexicon.random
         nouns = NOUNS[-NOUNS_HELD_OUT:] if lexicon.held_out else NOUNS[:-NOUNS_HELD_OUT]
-        self.noun = lexicon.word().lower() if lexicon.invents(0.4) else lexicon.choice(nouns)
+        self.noun = lexicon.word(capital=False) if lexicon.invents(0.4) else lexicon.choice(nouns)
         self.verb = lexicon.choice(list(VERBS))
         self.name = f"{self.verb}_{self.noun}"
         kinds = random.sample(list(PARAMETERS), random.randint(1, 3))
