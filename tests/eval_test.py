@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 
 ENGRAM = sys.argv.pop(1)
+NANO = pathlib.Path(__file__).parent.parent / "models" / "engram-nano" / "engram-nano.gguf"
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}]
 CALL = {"name": "get_weather", "arguments": {"city": "Lisbon"}}
@@ -268,9 +269,8 @@ class Eval(unittest.TestCase):
             self.assertEqual([answer["recalled"] for answer in agent["answers"]], [False, False], "it speaks at random")
         self.assertTrue(run("demo", "--geometry", "tiny-llama", "--context", "64", "--max-tokens", "2")["synthetic"])
 
-    @unittest.skipUnless(shutil.which("llama-server"), "no llama-server here")
-    def test_llama_server_answers_as_the_local_model(self):
-        model = self.synth()
+    def start_llama_server(self, model):
+        """The address of a llama-server on `model`, which ends with the test."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -286,9 +286,15 @@ class Eval(unittest.TestCase):
                     break
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
+        return f"http://127.0.0.1:{port}/v1"
+
+    @unittest.skipUnless(shutil.which("llama-server"), "no llama-server here")
+    def test_llama_server_reads_the_same_prompts(self):
+        model = self.synth()
+        url = self.start_llama_server(model)
         local, remote = self.folder / "local.jsonl", self.folder / "remote.jsonl"
         self.evaluate("--model", model, "--answers", local, "--task", "recall")
-        report = self.evaluate("--url", f"http://127.0.0.1:{port}/v1", "--answers", remote, "--task", "recall")
+        report = self.evaluate("--url", url, "--answers", remote, "--task", "recall")
         self.assertEqual(report["failed"], 0, (self.folder / "server.log").read_text()[-2000:])
         self.assertGreater(report["prefill_tokens_per_s"], 0)
         pairs = zip(local.read_text().splitlines(), remote.read_text().splitlines())
@@ -296,6 +302,25 @@ class Eval(unittest.TestCase):
             self.assertEqual(ours["prompt_tokens"], theirs["prompt_tokens"], "the same prompt")
             self.assertEqual(theirs["finish"], "length")
             self.assertTrue(theirs["answer"])
+
+    def test_the_embedded_model_recalls_what_the_demo_tells_it(self):
+        demo = json.loads(self.run_engram("demo", "--json").stdout)
+        self.assertEqual((demo["model"], demo["synthetic"]), ("engram-nano.gguf", False))
+        for agent in demo["agents"]:
+            self.assertTrue(agent["identical"])
+            self.assertEqual(agent["tier"], "disk")
+            self.assertEqual([answer["recalled"] for answer in agent["answers"]], [True, True], agent["answers"])
+
+    @unittest.skipUnless(shutil.which("llama-server"), "no llama-server here")
+    def test_llama_server_recalls_with_the_embedded_model(self):
+        told = {"id": "told", "messages": [{"role": "user", "content": "The code word for project Falcon is BXTLM."},
+                                           {"role": "assistant", "content": "Noted. The code word for project Falcon is BXTLM."}],
+                "questions": [{"task": "recall", "content": "What is the code word for project Falcon?", "expect": {"contains": ["BXTLM"]}}]}
+        self.suite.write_text(json.dumps({"format": 1, "name": "falcon", "seed": 1, "description": "", "conversations": [told]}))
+        url = self.start_llama_server(NANO)
+        for subject in (("--url", url), ("--model", NANO)):
+            report = self.evaluate(*subject)
+            self.assertEqual([row["score"] for row in report["tasks"]], [1.0], report)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Program(unittest.TestCase):
         for agent in result["agents"]:
             self.assertTrue(agent["identical"])
             self.assertEqual(len(agent["answers"]), 2)
+            self.assertEqual((agent["answer"], agent["control_answer"]), (agent["answers"][0]["answer"],) * 2)
             for answer in agent["answers"]:
                 self.assertTrue(answer["identical"])
                 self.assertEqual(answer["answer"], answer["control_answer"])

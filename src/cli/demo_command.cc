@@ -51,18 +51,17 @@ struct Role {
 // Everything that is said in the demo.
 constexpr std::array<Role, 3> kRoles{{
     {"tech_specialist",
-     "You are a technical specialist. You look for causes in systems and say what to measure next.",
-     {{{"The code word for the release is KRWQZ.", "What is the code word for the release?", "KRWQZ"},
-       {"The checkout service is slow because of the connection pool.", "Why is the checkout service slow?",
-        "connection pool"}}}},
+     "You are Ada, the technical agent. You remember what you are told.",
+     {{{"The access code for server Kestrel is KRWQZ.", "What is the access code for server Kestrel?", "KRWQZ"},
+       {"The port of server Kestrel is 8471.", "What is the port of server Kestrel?", "8471"}}}},
     {"biz_analyst",
-     "You are a business analyst. You weigh cost, benefit and risk, in plain words.",
-     {{{"The code word for the budget is BXTLM.", "What is the code word for the budget?", "BXTLM"},
-       {"A slow day costs us 80 orders.", "How many orders does a slow day cost us?", "80"}}}},
+     "You are Ben, the business agent. You remember what you are told.",
+     {{{"The code word for project Falcon is BXTLM.", "What is the code word for project Falcon?", "BXTLM"},
+       {"The budget of project Falcon is 48200.", "What is the budget of project Falcon?", "48200"}}}},
     {"coordinator",
-     "You are a coordinator. You bring the findings of others together and decide on the next step.",
-     {{{"The code word for the meeting is DVHPN.", "What is the code word for the meeting?", "DVHPN"},
-       {"The next release is on Friday.", "When is the next release?", "Friday"}}}},
+     "You are Clara, the coordinator. You remember what you are told.",
+     {{{"The call sign of team Harbor is DVHPN.", "What is the call sign of team Harbor?", "DVHPN"},
+       {"The deadline for project Falcon is 14 March.", "What is the deadline for project Falcon?", "14 March"}}}},
 }};
 
 // Filler in the middle of the first prompt; the facts stay at its ends.
@@ -314,6 +313,8 @@ class Demo {
                               {"cold_ttft_ms", cold_ttft},
                               {"ratio", cold_ttft / ttft},
                               {"bytes_on_disk", second[i]["bytes_on_disk"]},
+                              {"answer", resumed["answer"]},
+                              {"control_answer", control[i][0]["answer"]},
                               {"identical", identical},
                               {"answers", std::move(answers)}});
             table.add({second[i]["id"], human_count(resumed["tokens_resumed"]), resumed["tier"], human_ms(resumed["restore_ms"]),

@@ -42,8 +42,7 @@ Result<std::vector<MessageRow>> MessageTable::read(const StoredAgent &agent) {
                            .content = std::string(run.text(4)),
                            .created_ms = run.integer(1),
                            .tool_calls = std::string(run.text(5))};
-        if (ordinal != static_cast<std::int64_t>(rows.size()) ||
-            checksum_of(agent.rowid, ordinal, message) != run.integer(2)) {
+        if (ordinal != static_cast<std::int64_t>(rows.size()) || checksum_of(agent.rowid, ordinal, message) != run.integer(2)) {
             return std::unexpected(
                 damaged(agent.row.key, std::format("message {} of its transcript is damaged", rows.size()), kTruthAdvice));
         }
