@@ -10,7 +10,8 @@ from lexicon import Lexicon
 from tool_use import NO_TOOL, draw_tools
 
 SUMMARY = ["List what I told you.", "Please list all facts.", "Summarise what I told you so far.", "What do you remember?", "Give me a list of everything that I told you.",
-           "Sum up the facts.", "What have I told you so far?", "Write down everything you know."]
+           "Sum up the facts.", "What have I told you so far?", "Write down everything you know.", "Which things did I tell you?", "Make a list of my facts.",
+           "Give me an overview.", "Repeat all that you have noted.", "Tell me everything that you remember.", "Collect what you know."]
 SUMMARY_HELD_OUT = ["Please give me a summary of the facts.", "Which facts do you remember?", "Go through all that I told you."]
 NOTHING = "You have not told me anything yet."
 CHARS_PER_TOKEN = 4.6  # of such conversations; a little above what is measured, so that they are rather too long

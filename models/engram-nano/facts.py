@@ -66,9 +66,12 @@ UPDATE_CORES_HELD_OUT = ["{the} is now {value}", "{the} was changed and is {valu
 
 ASKS = ["what is {the}?", "what is {the}?", "what was {the}?", "tell me {the}.", "do you remember {the}?", "I forgot {the}. What is it?", "can you tell me {the}?",
         "please remind me: what is {the}?", "do you know {the}?", "I need {the}.", "which is {the}?", "what did I tell you about {the}?",
-        "give me {the}, please.", "say {the} again."]
+        "give me {the}, please.", "say {the} again.", "what do your notes say about {the}?", "look into your notes for {the}.", "would you tell me {the}?",
+        "please repeat {the}.", "can I have {the}?", "I want to hear {the}.", "help me out with {the}.", "let me know {the}.", "I should know {the}, but I don't.",
+        "search your memory for {the}.", "has anyone told you {the}?", "I am looking for {the}.", "please find out {the}."]
 ASKS_HELD_OUT = ["what is {the}?", "could you tell me {the} again?", "what did I say {the} was?", "I would like to know {the}.", "please look up {the}."]
-ASK_OPENINGS = ["", "", "", "", "So, ", "Now, ", "Quick question: ", "And ", "Back to work: ", "Hello again. "]
+ASK_OPENINGS = ["", "", "", "", "So, ", "Now, ", "Quick question: ", "And ", "Back to work: ", "Hello again. ", "By the way, ", "After all that, ", "Another thing: ",
+                "I have a question: ", "Well, ", "Let me ask you: ", "Before we go on: ", "Last question for today: "]
 ASK_OPENINGS_HELD_OUT = ["", "", "One question: ", "Before I go: "]
 
 NOTED = ["Noted.", "Noted.", "I will remember that.", "Got it.", "Thank you, I have noted it."]

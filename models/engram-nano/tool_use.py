@@ -27,7 +27,8 @@ PARAMETERS = {
     "code": (["code", "reference", "id", "key"], "string", "The {name} of it", ["with the {name} {value}", "with {name} {value}", "and use {value} as {name}"]),
     "text": (["text", "title", "subject", "comment"], "string", "The {name} to use", ["with the {name} '{value}'", "saying '{value}'", "and the {name} '{value}'"]),
 }
-REQUEST_OPENINGS = ["", "", "Please ", "Could you ", "Can you ", "I want you to ", "Now ", "Would you "]
+REQUEST_OPENINGS = ["", "", "Please ", "Could you ", "Can you ", "I want you to ", "Now ", "Would you ",
+                    "I would like you to ", "We have to ", "Next, ", "Quickly ", "It would help to ", "You may ", "Let us ", "Then "]
 REQUEST_OPENINGS_HELD_OUT = ["", "Please ", "I need you to ", "Kindly "]
 RESULT_KEYS = ["status", "total", "state", "number", "time", "level", "result", "place", "owner", "price", "reference", "position"]
 STATES = "ok done ready open closed full empty late active paused new old warm cold".split()

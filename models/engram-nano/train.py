@@ -16,8 +16,7 @@ from model import Model, Shape
 
 SEED = 20261121
 # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away.
-STAGES = [(256, 4096, 400), (512, 4096, 900), (1024, 8192, 400), (512, 4096, 700), (1024, 8192, 150), (2048, 8192, 80), (4096, 8192, 30),
-          (8192, 8192, 20)]
+STAGES = [(256, 4096, 400), (512, 4096, 2500), (1024, 8192, 700), (2048, 8192, 250), (4096, 8192, 100), (8192, 8192, 80)]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of the steps, at the end, in which the rates go down to a twentieth
 MATRIX_RATE, OTHER_RATE = 4e-3, 3e-3
