@@ -55,6 +55,16 @@ TEST(ConfigFile, IsBounded) {
         << "deep nesting is refused, not followed";
 }
 
+TEST(ConfigFile, LettersOutsideTextsAreMistakesAndNothingWorse) {
+    for (const char *letter : {"\u00e9", "\u0410", "\u3042", "\ufe00"}) {
+        for (const std::string &text :
+             {letter + std::string("x = 1"), std::string("x = 1 ") + letter, "x" + std::string(letter) + " = 1"}) {
+            EXPECT_FALSE(parse_config(text, "f.toml").has_value()) << text;
+        }
+        EXPECT_TRUE(parse_config(std::string("stop = [\"") + letter + "\"] # " + letter, "f.toml").has_value()) << letter;
+    }
+}
+
 TEST(ConfigFile, SurvivesAnyBytes) {
     std::mt19937 random(20240607);
     const std::string seed_text = "context = 1024\nstop = [\"a\", \"b\"]\n[x.y]\nz = {a = 1, b = 1979-05-27T07:32:00Z}\n";
