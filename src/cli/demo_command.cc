@@ -19,7 +19,6 @@
 #include "cli/humanise.h"
 #include "config/installed_file.h"
 #include "config/options.h"
-#include "engine/model.h"
 #include "eval/score.h"
 #include "registry/registry.h"
 
@@ -27,14 +26,14 @@ namespace engram::cli {
 namespace {
 
 struct DemoArguments {
-    std::optional<std::uint32_t> context;  // tokens to pad each agent's first prompt to; 0: none
+    std::optional<std::uint32_t> context;  // tokens that each agent has read before it is asked; 0: its facts alone
     std::uint32_t max_tokens = 40;
     std::string geometry, type = "f32";  // no geometry: the model that is set, or the installed one, or kGeometry
     bool keep = false;
 };
 
 constexpr const char *kGeometry = "tiny-llama";
-constexpr std::uint32_t kSyntheticContext = 2000;  // words without meaning show nothing but what reading costs
+constexpr std::uint32_t kContext = 2000;  // enough that reading it costs what one can see
 
 struct Fact {
     const char *told;      // in session 1
@@ -64,11 +63,17 @@ constexpr std::array<Role, 3> kRoles{{
        {"The deadline for project Falcon is 14 March.", "What is the deadline for project Falcon?", "14 March"}}}},
 }};
 
-// Filler in the middle of the first prompt; the facts stay at its ends.
-std::string padding(std::size_t entries) {
-    std::string text;
-    for (std::size_t i = 0; i < entries; ++i)
-        text += std::format(" Log entry {}: node {} reports state {}.", i, i * 37 % 101, i * 13 % 7);
+// What an agent reads between the two facts. Each report is another one.
+std::string report(std::size_t number) {
+    static constexpr std::array kDays{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday"};
+    static constexpr std::array kTeams{"office", "workshop", "kitchen", "garden", "harbour", "library", "station"};
+    static constexpr std::array kDone{"moved", "counted", "sorted", "checked", "packed", "cleaned"};
+    static constexpr std::array kThings{"chairs", "lamps", "books", "windows", "tables", "bottles", "letters", "shelves"};
+    std::string text = "Please read this report.";
+    for (std::size_t i = number * 8; i < (number + 1) * 8; ++i) {
+        text += std::format(" On {} the {} {} {} boxes of {}.", kDays[i % kDays.size()], kTeams[i % kTeams.size()],
+                            kDone[i % kDone.size()], 2 + i * 37 % 58, kThings[i % kThings.size()]);
+    }
     return text;
 }
 
@@ -83,13 +88,12 @@ class Demo {
         }
         const std::string geometry = arguments_.geometry.empty() ? kGeometry : arguments_.geometry;
         ENGRAM_ASSIGN(model_, choose_model(options_.model.path, options_.home, geometry, arguments_.type, out_));
-        context_ = arguments_.context.value_or(model_.synthetic ? kSyntheticContext : 0);
+        context_ = arguments_.context.value_or(kContext);
         ENGRAM_ASSIGN(const WorkFolder folder, WorkFolder::make(options_.home, "demo-", arguments_.keep));
         folder_ = folder.path();
         options_.model.path = model_.path;
         options_.model.context_tokens = std::max(options_.model.context_tokens, context_ + 4 * arguments_.max_tokens + 512);
         introduce();
-        if (context_ > 0) ENGRAM_TRY(choose_padding());
         headline("Session 1: three agents are created and told something. Then the process is killed (SIGKILL).");
         ENGRAM_ASSIGN(const Json first, in_child(Ending::killed, [this] { return session_one(); }));
         ENGRAM_TRY(copy_conversations());
@@ -121,37 +125,27 @@ class Demo {
         return options;
     }
 
-    // As many log entries as bring the first prompt to the wished number of tokens.
-    Result<void> choose_padding() {
-        ENGRAM_ASSIGN(const Json entries, in_child(Ending::normal, [this]() -> Result<Json> {
-                          ENGRAM_ASSIGN(const auto model, Model::load(options_.model, nullptr, nullptr));
-                          const auto tokens = [&](std::size_t n) {
-                              return model
-                                  ->tokenise(std::string(kRoles[0].system) + kRoles[0].facts[0].told + padding(n), true, true)
-                                  .size();
-                          };
-                          std::size_t low = 0;
-                          std::size_t high = context_;  // an entry has several tokens
-                          while (low < high) {
-                              const std::size_t middle = (low + high) / 2;
-                              tokens(middle) < context_ ? low = middle + 1 : high = middle;
-                          }
-                          return Json(low);
-                      }));
-        padding_entries_ = entries.get<std::size_t>();
+    Result<void> tell(AgentManager &manager, const Role &role, bool aloud) const {
+        ENGRAM_TRY(manager.create({.id = role.id, .system_prompt = role.system}));
+        ENGRAM_TRY(say(manager, role, role.facts[0].told, aloud));
+        ENGRAM_TRY(read_reports(manager, role, aloud));
+        ENGRAM_TRY(say(manager, role, role.facts[1].told, aloud));
         return {};
     }
 
-    std::string first_prompt(const Role &role) const {
-        std::string prompt = role.facts[0].told;
-        if (padding_entries_ > 0) prompt += padding(padding_entries_);
-        return prompt;
-    }
-
-    Result<void> tell(AgentManager &manager, const Role &role, bool aloud) const {
-        ENGRAM_TRY(manager.create({.id = role.id, .system_prompt = role.system}));
-        ENGRAM_TRY(say(manager, role, first_prompt(role), aloud));
-        ENGRAM_TRY(say(manager, role, role.facts[1].told, aloud));
+    // Reports, until the agent has read `context_` tokens; what it says to them is given, so that it costs no time.
+    Result<void> read_reports(AgentManager &manager, const Role &role, bool aloud) const {
+        std::size_t n_reports = 0;
+        ENGRAM_ASSIGN(AgentInfo info, manager.get(role.id));
+        for (; info.n_tokens < context_; ++n_reports) {
+            const std::array<Message, 2> messages{
+                {{.role = "user", .content = report(n_reports)}, {.role = "assistant", .content = "Thank you for the report."}}};
+            ENGRAM_TRY(manager.append(role.id, messages));
+            ENGRAM_ASSIGN(info, manager.get(role.id));
+        }
+        if (aloud && !out_.json() && n_reports > 0) {
+            out_.print(std::format("  {} reads {} reports: {} tokens in all\n", role.id, n_reports, human_count(info.n_tokens)));
+        }
         return {};
     }
 
@@ -336,8 +330,7 @@ class Demo {
     ManagerOptions options_;
     ChosenModel model_;
     std::filesystem::path folder_;
-    std::uint32_t context_ = 0;  // tokens of each agent's first prompt, at least
-    std::size_t padding_entries_ = 0;
+    std::uint32_t context_ = 0;  // tokens that each agent has read before it is asked, at least
 };
 
 }  // namespace
@@ -347,7 +340,7 @@ void add_demo_command(CommandLine &line) {
     CLI::App &app = line.command("demo", "three agents, killed with their process and resumed from disk",
                                  [arguments](Context &context) { return Demo(*arguments, context).run(context); });
     app.add_option("--context", arguments->context,
-                   "pad each agent's first prompt to this many tokens; 0: as it is [2000 with a synthetic model, else 0]")
+                   "each agent reads reports until its context has this many tokens; 0: none [2000]")
         ->check(CLI::Range(0, 1 << 20));
     app.add_option("--max-tokens", arguments->max_tokens, "tokens of each answer [40]")->check(CLI::Range(1, 4096));
     app.add_option("--geometry", arguments->geometry, "use a synthetic model of this shape [the installed model, or tiny-llama]");
