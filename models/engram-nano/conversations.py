@@ -13,8 +13,9 @@ SUMMARY = ["List what I told you.", "Please list all facts.", "Summarise what I 
            "Sum up the facts.", "What have I told you so far?", "Write down everything you know.", "Which things did I tell you?", "Make a list of my facts.",
            "Give me an overview.", "Repeat all that you have noted.", "Tell me everything that you remember.", "Collect what you know."]
 SUMMARY_HELD_OUT = ["Please give me a summary of the facts.", "Which facts do you remember?", "Go through all that I told you."]
+FAVOURED = ["unknown", "update", "summary", "role", "delegate", "tool", "no tool", "tell"]
 NOTHING = "You have not told me anything yet."
-CHARS_PER_TOKEN = 4.6  # of such conversations; a little above what is measured, so that they are rather too long
+CHARS_PER_TOKEN = 3.9  # of such conversations; a little above what is measured, so that they are rather too long
 
 
 def template():
@@ -78,6 +79,7 @@ class Conversation:
         old = self.told[key]
         while self.told[key] == old:
             self.told[key] = self.lexicon.value(self.kinds[key])
+        self.n_asked[key] = 0
         self.exchange(tell_update(self.lexicon, key, self.told[key]), acknowledge(self.lexicon, [(key, self.told[key])], echo, UPDATED))
         return old
 
@@ -107,23 +109,23 @@ class Conversation:
         self.say("assistant", said)
 
 
-def segment(conversation):
-    """Adds one random segment."""
+def segment(conversation, favoured=None):
+    """Adds one random segment; the favoured kind more often than others."""
     c, lexicon = conversation, conversation.lexicon
     random_ = lexicon.random
-    kinds = [("tell", 6), ("ask", 8), ("unknown", 2.5), ("update", 1.5), ("report", 1.5), ("chat", 1), ("outside", 0.8)]
+    kinds = [("tell", 6), ("ask", 8), ("unknown", 2.5), ("update", 2.5), ("report", 1.5), ("chat", 1), ("outside", 0.8)]
     if len(c.told) <= 10:
-        kinds.append(("summary", 0.8))
+        kinds.append(("summary", 1.2))
     if c.role:
         kinds.append(("role", 1.5))
         if c.role.colleagues:
-            kinds.append(("delegate", 4))
+            kinds.append(("delegate", 5))
     if c.tools:
         kinds.append(("tool", 5))
         kinds.append(("no tool", 1.2))
-    kind = random_.choices([name for name, _ in kinds], [weight for _, weight in kinds])[0]
+    kind = random_.choices([name for name, _ in kinds], [weight * (4 if name == favoured else 1) for name, weight in kinds])[0]
     if kind == "tell":
-        c.tell_facts(random_.choice((1, 1, 2, 3)), lexicon.chance(0.5))
+        c.tell_facts(random_.choice((1, 1, 2, 3)), lexicon.chance(0.6))
     elif kind == "ask" and c.told:
         for _ in range(random_.randint(1, 3)):
             c.ask_fact()
@@ -133,8 +135,10 @@ def segment(conversation):
             c.exchange(ask(lexicon, drawn[0]), dont_know(drawn[0]))
     elif kind == "update" and c.told:
         key = lexicon.choice(list(c.told))
-        c.update_fact(key, lexicon.chance(0.5))
-        if lexicon.chance(0.5):
+        c.update_fact(key, lexicon.chance(0.6))
+        if lexicon.chance(0.6):
+            if lexicon.chance(0.4):
+                c.report(random_.randint(1, 4))
             c.exchange(ask(lexicon, key), statement(key, c.told[key]))
     elif kind == "report":
         c.report(random_.randint(1, 8))
@@ -167,12 +171,13 @@ def draw_conversation(seed, n_tokens, held_out=False):
         role = roles.draw_role(lexicon)
         if role.kind == "coordinator" or lexicon.chance(0.3):
             roles.add_colleagues(lexicon, role)
-    tools = draw_tools(lexicon, random_.randint(1, 4 if n_tokens > 400 else 2)) if lexicon.chance(0.35) else []
+    tools = draw_tools(lexicon, random_.randint(1, 4 if n_tokens > 400 else 2)) if lexicon.chance(0.4) else []
     conversation = Conversation(lexicon, role, tools, n_subjects=random_.randint(3, max(12, n_tokens // 150)))
     conversation.n_chars += len(json.dumps(conversation.schemas()))
-    long_reports = lexicon.chance(0.4)
+    long_reports = lexicon.chance(0.4 if n_tokens > 700 else 0.1)
+    favoured = lexicon.choice(FAVOURED) if lexicon.chance(0.4) else None
     while not conversation.messages or conversation.n_chars < n_tokens * CHARS_PER_TOKEN:
         if long_reports and lexicon.chance(0.25):
             conversation.report(random_.randint(8, 25))
-        segment(conversation)
+        segment(conversation, favoured)
     return conversation

@@ -68,11 +68,14 @@ ASKS = ["what is {the}?", "what is {the}?", "what was {the}?", "tell me {the}.",
         "please remind me: what is {the}?", "do you know {the}?", "I need {the}.", "which is {the}?", "what did I tell you about {the}?",
         "give me {the}, please.", "say {the} again.", "what do your notes say about {the}?", "look into your notes for {the}.", "would you tell me {the}?",
         "please repeat {the}.", "can I have {the}?", "I want to hear {the}.", "help me out with {the}.", "let me know {the}.", "I should know {the}, but I don't.",
-        "search your memory for {the}.", "has anyone told you {the}?", "I am looking for {the}.", "please find out {the}."]
+        "search your memory for {the}.", "has anyone told you {the}?", "I am looking for {the}.", "please find out {the}.", "what's {the}?", "remember {the}?", "{the}?", "{the}, please.",
+        "do you still have {the}?", "can you look for {the}?", "see whether you have {the}.", "read me {the}.", "did I mention {the}?"]
 ASKS_HELD_OUT = ["what is {the}?", "could you tell me {the} again?", "what did I say {the} was?", "I would like to know {the}.", "please look up {the}."]
 ASK_OPENINGS = ["", "", "", "", "So, ", "Now, ", "Quick question: ", "And ", "Back to work: ", "Hello again. ", "By the way, ", "After all that, ", "Another thing: ",
                 "I have a question: ", "Well, ", "Let me ask you: ", "Before we go on: ", "Last question for today: "]
 ASK_OPENINGS_HELD_OUT = ["", "", "One question: ", "Before I go: "]
+
+SCRAMBLED = 0.15  # share of wordings, in training, that are hardly more than the words that matter
 
 NOTED = ["Noted.", "Noted.", "I will remember that.", "Got it.", "Thank you, I have noted it."]
 UPDATED = ["Updated.", "Thank you, I have corrected it."]
@@ -112,6 +115,13 @@ def _pick(lexicon, train, held_out):
     return lexicon.choice(held_out if lexicon.held_out else train)
 
 
+def _scrambled(lexicon, core):
+    """`core` among words that mean nothing (training only)."""
+    before = f"{lexicon.fillers(1, 5)}{lexicon.choice((' ', ' ', ': ', ', '))}" if lexicon.chance(0.8) else ""
+    after = f"{lexicon.choice((' ', ', '))}{lexicon.fillers(1, 3)}" if lexicon.chance(0.4) else ""
+    return before + core + after
+
+
 def _sentence(opening, core, ending=""):
     text = opening + core
     if not text.endswith(("?", ".")):
@@ -121,7 +131,13 @@ def _sentence(opening, core, ending=""):
 
 def tell(lexicon, key, value):
     """How a user tells a fact."""
-    core = _pick(lexicon, TELL_CORES, TELL_CORES_HELD_OUT).format(the=key.asked(), value=value)
+    core = _pick(lexicon, TELL_CORES, TELL_CORES_HELD_OUT)
+    if core.startswith("{value}") and value[0].islower():
+        core = TELL_CORES[0]  # a capital letter would change the value
+    core = core.format(the=key.asked(), value=value)
+    if lexicon.invents(SCRAMBLED):
+        return capital(f"{lexicon.fillers(1, 5)}{lexicon.choice((' ', ': ', ', ', '. '))}{core}.") + (
+            f" {capital(lexicon.fillers(2, 5))}." if lexicon.chance(0.3) else "")
     return _sentence(_pick(lexicon, TELL_OPENINGS, TELL_OPENINGS_HELD_OUT), core, _pick(lexicon, TELL_ENDINGS, TELL_ENDINGS_HELD_OUT))
 
 
@@ -142,8 +158,11 @@ def tell_update(lexicon, key, value):
 
 
 def ask(lexicon, key):
+    if lexicon.invents(SCRAMBLED):
+        return capital(_scrambled(lexicon, key.asked()) + lexicon.choice("?? .").strip())
     core = _pick(lexicon, ASKS, ASKS_HELD_OUT).format(the=key.asked())
-    return _sentence(_pick(lexicon, ASK_OPENINGS, ASK_OPENINGS_HELD_OUT), core)
+    text = _sentence(_pick(lexicon, ASK_OPENINGS, ASK_OPENINGS_HELD_OUT), core)
+    return text[:1].lower() + text[1:-1] if lexicon.invents(0.05) else text  # as people type
 
 
 def dont_know(key):

@@ -121,6 +121,13 @@ acoustics: measure the acoustics of the hall|improve the acoustics in {place}
 genealogy: do the genealogy of a family|answer a question about genealogy
 """.strip().split("\n")
 SKILLS_HELD_OUT = 10
+# Words that stand around what matters. Sentences of them, drawn at random, teach that it isn't the wording that counts.
+FILLERS = """
+please could would might shall should will can may do did have has get say see look check want need wish like know hear read find take
+bring fetch show tell ask call write state name quote repeat recall remember remind search again once more now here there quickly kindly
+soon then still just only first last next up for about of to me us you it that this what which how where when and so but or also if as my
+one thing question word moment matter note line list day time work help
+""".split()
 ANY_TASK = ["do the {} in {}", "check the {}", "help with the {}", "plan the {} for {}", "answer a question about {}", "take care of the {}", "look at the {} in {}",
             "write a page about {}", "order the {} for {}", "improve the {}"]
 
@@ -145,10 +152,7 @@ def use_pieces(pieces):
     for piece in pieces:
         text = piece.removeprefix("\u2581")
         if text.isascii() and text.isalpha() and (text.islower() or text.istitle()):
-            if piece == text:
-                _pieces["inside"] += [text] if text.islower() else []
-            else:
-                _pieces["small" if text.islower() else "capital"].append(text)
+            _pieces["capital" if text.istitle() else "inside" if piece == text else "small"].append(text)
 
 
 class Lexicon:
@@ -181,9 +185,13 @@ class Lexicon:
             n = self.random.choice((0, 1, 1, 2, 2, 3))
             return self.choice(start) + "".join(self.choice(_pieces["inside"]) for _ in range(n))
         syllables = [self.choice(ONSETS) + self.choice(VOWELS) + (self.choice(ENDINGS) if self.chance(0.6) else "")
-                     for _ in range(self.random.choice((1, 2, 2, 2, 3)))]
+                     for _ in range(self.random.choice((1, 1, 2, 2, 2, 3)))]
         text = "".join(syllables)
         return text.capitalize() if capital else text
+
+    def fillers(self, low, high):
+        """Words in no order that means anything."""
+        return " ".join(self.word(capital=False) if self.chance(0.15) else self.choice(FILLERS) for _ in range(self.random.randint(low, high)))
 
     def invents(self, share=INVENTED):
         """Whether the next word is a made-up one; never in the evaluation."""

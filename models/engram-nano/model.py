@@ -6,18 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-QUERY_CHUNK = 256  # queries that attend at a time: what lies after them is never computed
+QUERY_CHUNK = 128  # queries that attend at a time: what lies after them is never computed
 
 
 @dataclass(frozen=True)
 class Shape:
-    n_vocab: int = 3072
-    n_layer: int = 6
+    n_vocab: int = 2048
+    n_layer: int = 4
     n_embd: int = 256
-    n_head: int = 4
+    n_head: int = 8
     n_head_kv: int = 2
     n_head_dim: int = 64
-    n_ff: int = 640
+    n_ff: int = 512
     rope_base: float = 1e6
     norm_eps: float = 1e-6
     n_context: int = 8192
@@ -59,17 +59,17 @@ class Block(nn.Module):
         q = self.attn_q_norm(self.attn_q(x).view(n, length, s.n_head, s.n_head_dim).float())
         k = self.attn_k_norm(self.attn_k(x).view(n, length, s.n_head_kv, s.n_head_dim).float())
         v = self.attn_v(x).view(n, length, s.n_head_kv, s.n_head_dim).transpose(1, 2)
-        q = (rotate(q, cos, sin) * s.n_head_dim**-0.5).to(x.dtype).transpose(1, 2)
+        groups = s.n_head // s.n_head_kv  # query heads that share a key head attend in one product: [n, n_head_kv, groups * queries, …]
+        q = (rotate(q, cos, sin) * s.n_head_dim**-0.5).to(x.dtype).view(n, length, s.n_head_kv, groups, s.n_head_dim).permute(0, 2, 3, 1, 4)
         k = rotate(k, cos, sin).to(x.dtype).transpose(1, 2)
-        groups = s.n_head // s.n_head_kv
-        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
         parts = []
         for at in range(0, length, QUERY_CHUNK):
             end = min(at + QUERY_CHUNK, length)
-            scores = q[:, :, at:end] @ k[:, :, :end].transpose(-1, -2)
-            scores[..., at:end] += mask[: end - at, : end - at]
-            parts.append(scores.softmax(-1) @ v[:, :, :end])
-        return self.attn_output(torch.cat(parts, dim=2).transpose(1, 2).reshape(n, length, -1))
+            scores = q[:, :, :, at:end].flatten(2, 3) @ k[:, :, :end].transpose(-1, -2)
+            scores.unflatten(2, (groups, end - at))[..., at:] += mask[: end - at, : end - at]
+            parts.append((scores.softmax(-1) @ v[:, :, :end]).unflatten(2, (groups, end - at)))
+        mixed = torch.cat(parts, dim=3).permute(0, 3, 1, 2, 4)  # [n, length, n_head_kv, groups, n_head_dim]
+        return self.attn_output(mixed.reshape(n, length, -1))
 
     def forward(self, x, cos, sin, mask, dtype):
         x = x + self.attention(self.attn_norm(x).to(dtype), cos, sin, mask)

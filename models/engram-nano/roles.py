@@ -77,7 +77,7 @@ def add_colleagues(lexicon, role, low=2, high=6):
 def system_prompt(lexicon, role):
     text = lexicon.choice(PROMPTS_HELD_OUT if lexicon.held_out else PROMPTS).format(name=role.name, role=role.role)
     if role.colleagues:
-        text += "\nYour colleagues:\n" + "\n".join(f"- {name}: {skill}" for name, skill, _ in role.colleagues)
+        text += "\nYour colleagues:\n" + "\n".join(f"- {skill}: {name}" for name, skill, _ in role.colleagues)
     return text
 
 
@@ -110,5 +110,7 @@ DELEGATE_HELD_OUT = ["Which colleague could {task}?", "It is time to {task}. Who
 def delegate(lexicon, role):
     """(question, answer, name)"""
     name, skill, tasks = lexicon.choice(role.colleagues)
-    question = lexicon.choice(DELEGATE_HELD_OUT if lexicon.held_out else DELEGATE).format(task=lexicon.choice(tasks))
-    return question, f"{name} should do it: {capital(skill)} is what {name} knows best.", name
+    wording = lexicon.choice(DELEGATE_HELD_OUT if lexicon.held_out else DELEGATE)
+    if lexicon.invents(0.2):
+        wording = f"{lexicon.fillers(1, 4)} {{task}}{lexicon.choice((' ', ', '))}{lexicon.fillers(1, 3)}?"
+    return capital(wording.format(task=lexicon.choice(tasks))), f"That is about {skill}: {name} should do it.", name

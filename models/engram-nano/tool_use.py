@@ -20,7 +20,7 @@ NOUNS_HELD_OUT = 13
 
 # kind -> names of the parameter, type, description, phrases in a request
 PARAMETERS = {
-    "place": (["city", "place", "location", "town"], "string", "Name of the {name}", ["in {value}", "for {value}", "near {value}", "at {value}"]),
+    "place": (["city", "place", "location", "town"], "string", "Name of the {name}", ["in {value}", "near {value}", "at {value}"]),
     "date": (["date", "day", "when"], "string", "The {name} as text", ["on {value}", "for {value}"]),
     "person": (["person", "name", "recipient", "employee"], "string", "Full name of the {name}", ["for {value}", "with {value}", "of {value}"]),
     "number": (["count", "amount", "quantity", "number"], "integer", "The {name}", ["with {name} {value}", "and the {name} is {value}", "with a {name} of {value}"]),
@@ -77,6 +77,8 @@ class Tool:
         if lexicon.chance(0.3):
             lexicon.random.shuffle(phrases)
         opening = lexicon.choice(REQUEST_OPENINGS_HELD_OUT if lexicon.held_out else REQUEST_OPENINGS)
+        if lexicon.invents(0.15):
+            opening = lexicon.fillers(1, 4) + " "
         end = "?" if opening.startswith(("Could", "Can", "Would")) else "."
         return capital(f"{opening}{lexicon.choice(VERBS[self.verb])} the {self.noun} {' '.join(phrases)}{end}"), arguments
 

@@ -16,7 +16,7 @@ from model import Model, Shape
 
 SEED = 20261121
 # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away.
-STAGES = [(256, 4096, 400), (512, 4096, 2500), (1024, 8192, 700), (2048, 8192, 250), (4096, 8192, 100), (8192, 8192, 80)]
+STAGES = [(256, 4096, 400), (512, 4096, 2000), (1024, 8192, 600), (2048, 8192, 450), (4096, 8192, 280), (8192, 8192, 140)]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of the steps, at the end, in which the rates go down to a twentieth
 MATRIX_RATE, OTHER_RATE = 4e-3, 3e-3

@@ -21,7 +21,7 @@ TEST(Nano, IsWhatItsCardSays) {
     const auto model = load_nano();
     ASSERT_TRUE(model);
     EXPECT_EQ(model->architecture(), "qwen3");
-    EXPECT_EQ(model->layers(), 6U);
+    EXPECT_EQ(model->layers(), 4U);
     EXPECT_EQ(model->window(), 0U);
     EXPECT_FALSE(model->is_recurrent() || model->is_hybrid());
     EXPECT_EQ(model->trained_context(), 8192U);
