@@ -37,7 +37,7 @@ class AppendTest : public ::testing::TestWithParam<std::string> {
     std::vector<std::int32_t> rendered() const {
         const auto model = load_tiny(options().model);
         const auto chat = must(ChatTemplate::create(model->chat_template(), model->bos_text(), model->eos_text()));
-        std::vector<ChatMessage> messages{{.role = "system", .content = spec().system_prompt}};
+        std::vector<TemplateMessage> messages{{.role = "system", .content = spec().system_prompt}};
         for (const Message &message : kConversation) messages.push_back({message.role, message.content, message.tool_calls});
         messages.push_back({.role = "user", .content = kQuestion});
         return model->tokenise(must(chat->render(messages, true, kTools)), true, true);

@@ -72,8 +72,9 @@ class AgentManager::Impl {
     // `added` follows what was said so far; `asks`: the model is to answer it.
     Result<Prepared> prepare(const AgentKey &key, std::vector<MessageRow> added, bool asks) const;
     Result<Prepared> prepare_turn(const AgentKey &key, const TurnRequest &request) const;
-    Result<std::vector<Token>> tokens_with(const AgentRow &row, std::span<const ChatMessage> history,
-                                           std::span<const ChatMessage> added, std::span<const Token> committed, bool asks) const;
+    Result<std::vector<Token>> tokens_with(const AgentRow &row, std::span<const TemplateMessage> history,
+                                           std::span<const TemplateMessage> added, std::span<const Token> committed,
+                                           bool asks) const;
     static TurnPlan take_plan(Prepared &prepared);  // what its commit needs again stays
     // A plan over the committed tokens alone (for load and probes).
     Result<TurnPlan> committed_plan(const AgentKey &key) const;

@@ -10,12 +10,12 @@ namespace engram {
 
 namespace {
 
-ChatMessage chat_message(const MessageRow &message) {
+TemplateMessage chat_message(const MessageRow &message) {
     return {.role = message.role, .content = message.content, .tool_calls = message.tool_calls};
 }
 
-std::vector<ChatMessage> history_of(const AgentRow &row, std::span<const MessageRow> messages) {
-    std::vector<ChatMessage> history;
+std::vector<TemplateMessage> history_of(const AgentRow &row, std::span<const MessageRow> messages) {
+    std::vector<TemplateMessage> history;
     if (!row.system_prompt.empty()) history.push_back({.role = "system", .content = row.system_prompt});
     for (const MessageRow &message : messages) history.push_back(chat_message(message));
     return history;
@@ -65,14 +65,14 @@ std::string why_incompatible(const Manifest &manifest, const Context &context, s
 }  // namespace
 
 // What the model is to have read: the committed tokens, and what the template makes of the messages that follow.
-Result<std::vector<Token>> AgentManager::Impl::tokens_with(const AgentRow &row, std::span<const ChatMessage> history,
-                                                           std::span<const ChatMessage> added, std::span<const Token> committed,
-                                                           bool asks) const {
+Result<std::vector<Token>> AgentManager::Impl::tokens_with(const AgentRow &row, std::span<const TemplateMessage> history,
+                                                           std::span<const TemplateMessage> added,
+                                                           std::span<const Token> committed, bool asks) const {
     const bool first = committed.empty();  // then everything is rendered
-    std::vector<ChatMessage> following;
+    std::vector<TemplateMessage> following;
     if (first) following.assign(history.begin(), history.end());
     following.insert(following.end(), added.begin(), added.end());
-    const std::span<const ChatMessage> before = first ? std::span<const ChatMessage>() : history;
+    const std::span<const TemplateMessage> before = first ? std::span<const TemplateMessage>() : history;
     const bool closed = !first && model->is_end_of_generation(committed.back());
     const auto with = [&](const std::string &text) {
         std::vector<Token> tokens(committed.begin(), committed.end());
@@ -96,8 +96,8 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey 
     Prepared prepared;
     ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
     ENGRAM_ASSIGN(const std::vector<MessageRow> messages, registry->messages(key));
-    const std::vector<ChatMessage> history = history_of(row, messages);
-    std::vector<ChatMessage> added;
+    const std::vector<TemplateMessage> history = history_of(row, messages);
+    std::vector<TemplateMessage> added;
     std::ranges::transform(messages_added, std::back_inserter(added), chat_message);
 
     // The committed tokens are what the model has read; they hold as long as the tokenizer is the same and the row is sound.

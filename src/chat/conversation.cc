@@ -62,9 +62,9 @@ std::string reminder(std::string_view text) { return std::format("<system-remind
 
 // A text that stands in no message, in place of the last answer: what follows it in a rendering follows the answer, whatever the
 // template trims from real answers. Letters and digits only, as above.
-std::string sentinel(std::string_view start, std::span<const ChatMessage> history, std::span<const ChatMessage> added) {
+std::string sentinel(std::string_view start, std::span<const TemplateMessage> history, std::span<const TemplateMessage> added) {
     std::string text(start);
-    const auto holds = [&](const ChatMessage &message) {
+    const auto holds = [&](const TemplateMessage &message) {
         return message.content.contains(text) || message.tool_calls.contains(text);
     };
     while (std::ranges::any_of(history, holds) || std::ranges::any_of(added, holds)) {
@@ -73,8 +73,8 @@ std::string sentinel(std::string_view start, std::span<const ChatMessage> histor
     return text;
 }
 
-std::vector<ChatMessage> joined(std::span<const ChatMessage> history, std::span<const ChatMessage> added) {
-    std::vector<ChatMessage> all(history.begin(), history.end());
+std::vector<TemplateMessage> joined(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added) {
+    std::vector<TemplateMessage> all(history.begin(), history.end());
     all.insert(all.end(), added.begin(), added.end());
     return all;
 }
@@ -110,7 +110,7 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     // Learns by rendering probes what the template supports. Only called before the object is handed out.
     Result<void> probe() {
-        const std::vector<ChatMessage> user = {{std::string(kUser), std::string(kUserProbe)}};
+        const std::vector<TemplateMessage> user = {{std::string(kUser), std::string(kUserProbe)}};
         Result<std::string> plain = render_raw(user, true);
         if (!plain.has_value() || !plain->contains(kUserProbe)) {
             typed_content_ = true;
@@ -131,15 +131,15 @@ class JinjaChatTemplate final : public ChatTemplate {
                 {{{kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kSystem, kSystemProbe}, {kUser, kSecondUserProbe}}});
         const Result<std::string> tools = render_raw(user, true, kToolsProbe);
         knows_tools_ = tools.has_value() && tools->contains(kToolProbe);
-        const std::vector<ChatMessage> call = {user.front(), {std::string(kAssistant), {}, std::string(kCallsProbe)}};
+        const std::vector<TemplateMessage> call = {user.front(), {std::string(kAssistant), {}, std::string(kCallsProbe)}};
         const Result<std::string> calls = render_raw(call, false);
         knows_calls_ = calls.has_value() && calls->contains(kToolProbe) && calls->contains("engramprobevalue");
         return {};
     }
 
-    Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+    Result<std::string> render(std::span<const TemplateMessage> messages, bool add_generation_prompt,
                                std::string_view tools) const override {
-        const auto has_calls = [](const ChatMessage &message) { return !message.tool_calls.empty(); };
+        const auto has_calls = [](const TemplateMessage &message) { return !message.tool_calls.empty(); };
         if (!tools.empty() && !knows_tools_) {
             return fail(ErrorCode::unsupported,
                         "the model's chat template knows no tools: take another model, or leave them out");
@@ -151,19 +151,19 @@ class JinjaChatTemplate final : public ChatTemplate {
         return render_raw(adapt(messages), add_generation_prompt, tools);
     }
 
-    Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added, bool answer_closed,
-                                  std::string_view tools) const override {
+    Result<std::string> next_turn(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
+                                  bool answer_closed, std::string_view tools) const override {
         return following({.history = history, .added = added, .tools = tools}, answer_closed, true);
     }
 
-    Result<Scripted> scripted(std::span<const ChatMessage> history, std::span<const ChatMessage> added, bool answer_closed,
-                              std::string_view tools) const override {
+    Result<Scripted> scripted(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
+                              bool answer_closed, std::string_view tools) const override {
         Scripted result;
         ENGRAM_ASSIGN(result.text, following({.history = history, .added = added, .tools = tools}, answer_closed, false));
         if (added.empty() || added.back().role != kAssistant) {
             return result;
         }
-        const std::vector<ChatMessage> all = joined(history, added);
+        const std::vector<TemplateMessage> all = joined(history, added);
         const Growth ended{.history = all, .added = {}, .tools = tools};
         ENGRAM_ASSIGN(const std::string tail, after_answer(sentinel("engramanswer", all, {}), ended, false));
         if (!result.text.ends_with(tail)) {
@@ -184,7 +184,7 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     // A conversation that grows: `history` was read, `added` follows.
     struct Growth {
-        std::span<const ChatMessage> history, added;
+        std::span<const TemplateMessage> history, added;
         std::string_view tools;
     };
 
@@ -210,7 +210,7 @@ class JinjaChatTemplate final : public ChatTemplate {
     }
 
     bool renders_in_order(const std::array<Probe, 4> &probes) const {
-        std::vector<ChatMessage> messages;
+        std::vector<TemplateMessage> messages;
         std::vector<std::string_view> contents;
         for (const Probe &probe : probes) {
             messages.emplace_back(std::string(probe.role), std::string(probe.content));
@@ -220,11 +220,11 @@ class JinjaChatTemplate final : public ChatTemplate {
         return text.has_value() && contains_in_order(*text, contents);
     }
 
-    Result<std::string> render_raw(std::span<const ChatMessage> messages, bool add_generation_prompt,
+    Result<std::string> render_raw(std::span<const TemplateMessage> messages, bool add_generation_prompt,
                                    std::string_view tools = {}) const {
         std::vector<JinjaMessage> views;
         views.reserve(messages.size());
-        for (const ChatMessage &message : messages) {
+        for (const TemplateMessage &message : messages) {
             views.push_back({.role = message.role, .content = message.content, .tool_calls = message.tool_calls});
         }
         ENGRAM_ASSIGN(std::string text, jinja_.render({.messages = views,
@@ -241,22 +241,22 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     // The messages with system texts where the template can take them: at the front, joined into one, or in front of the first
     // user message; later ones stay where they are, as a marked reminder in front of the next user message.
-    std::vector<ChatMessage> adapt(std::span<const ChatMessage> messages) const {
-        std::vector<ChatMessage> result;
+    std::vector<TemplateMessage> adapt(std::span<const TemplateMessage> messages) const {
+        std::vector<TemplateMessage> result;
         if (system_anywhere_) {
             result.assign(messages.begin(), messages.end());
             return result;
         }
         std::string waiting;  // system text for the next user message
-        const auto is_system = [](const ChatMessage &message) { return message.role == kSystem; };
+        const auto is_system = [](const TemplateMessage &message) { return message.role == kSystem; };
         const auto body = std::ranges::find_if_not(messages, is_system);
-        for (const ChatMessage &message : std::ranges::subrange(messages.begin(), body)) {
+        for (const TemplateMessage &message : std::ranges::subrange(messages.begin(), body)) {
             append_paragraph(waiting, message.content);
         }
         if (system_first_ && body != messages.begin()) {
             result.emplace_back(std::string(kSystem), std::exchange(waiting, {}));
         }
-        for (const ChatMessage &message : std::ranges::subrange(body, messages.end())) {
+        for (const TemplateMessage &message : std::ranges::subrange(body, messages.end())) {
             if (is_system(message)) {
                 append_paragraph(waiting, reminder(message.content));
                 continue;
@@ -282,8 +282,8 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     // What the template puts after the history's last answer, in which `mark` stands for that answer with its calls.
     Result<std::string> after_answer(std::string_view mark, const Growth &growth, bool add_generation_prompt) const {
-        std::vector<ChatMessage> all = joined(growth.history, growth.added);
-        ChatMessage &answer = all[growth.history.size() - 1];
+        std::vector<TemplateMessage> all = joined(growth.history, growth.added);
+        TemplateMessage &answer = all[growth.history.size() - 1];
         answer.content = mark;
         answer.tool_calls.clear();
         ENGRAM_ASSIGN(std::string text, render(all, add_generation_prompt, growth.tools));

@@ -16,7 +16,7 @@
 
 namespace engram {
 
-struct ChatMessage {
+struct TemplateMessage {
     std::string role;
     std::string content;
     std::string tool_calls = {};  // of an answer: a JSON list as tool_calls_json (tool_call.h) writes it; empty: none
@@ -34,7 +34,7 @@ class ChatTemplate {
 
     // The whole conversation as text. BOS text at the very front is removed (the tokenizer adds the token).
     // invalid_argument: the template raised an exception (e.g. roles must alternate); the message is the template's.
-    virtual Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+    virtual Result<std::string> render(std::span<const TemplateMessage> messages, bool add_generation_prompt,
                                        std::string_view tools = {}) const = 0;
 
     // The text to append after what the model has read, for a turn that adds `added` to `history`.
@@ -51,7 +51,7 @@ class ChatTemplate {
     // without such a text (an answer ends where the next role's marker begins) nothing is left out.
     //
     // unsupported: the template drops or repeats the last answer, or what follows an answer depends on the answer's text.
-    virtual Result<std::string> next_turn(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
+    virtual Result<std::string> next_turn(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
                                           bool answer_closed, std::string_view tools = {}) const = 0;
 
     struct Scripted {
@@ -61,7 +61,7 @@ class ChatTemplate {
     // The text to append after what the model has read, for messages that happened elsewhere: nothing is asked after them. When
     // they end with an answer, what the template puts behind its end-of-turn text belongs to the next turn and is left out, so
     // that the model has read what it would have after sampling that answer. Otherwise as next_turn.
-    virtual Result<Scripted> scripted(std::span<const ChatMessage> history, std::span<const ChatMessage> added,
+    virtual Result<Scripted> scripted(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
                                       bool answer_closed, std::string_view tools = {}) const = 0;
 };
 

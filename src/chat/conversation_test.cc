@@ -9,7 +9,7 @@
 namespace engram {
 namespace {
 
-using Messages = std::vector<ChatMessage>;
+using Messages = std::vector<TemplateMessage>;
 
 // Templates in the shapes of well-known families, in our own words.
 constexpr std::string_view kGemma =

@@ -9,7 +9,7 @@
 namespace engram {
 namespace {
 
-using Messages = std::vector<ChatMessage>;
+using Messages = std::vector<TemplateMessage>;
 
 constexpr std::string_view kTools =
     R"([{"type":"function","function":{"name":"zeta","parameters":{"type":"object","properties":{}}}},{"type":"function","function":{"name":"alpha"}}])";

@@ -23,7 +23,7 @@ Result<std::uint32_t> cells_needed(const ModelOptions &options, const Suite &sui
     ENGRAM_ASSIGN(const auto chat, ChatTemplate::create(model->chat_template(), model->bos_text(), model->eos_text()));
     std::size_t most = kLeastContext;
     for (const Conversation &conversation : suite.conversations) {
-        std::vector<ChatMessage> messages;
+        std::vector<TemplateMessage> messages;
         for (const Message &message : conversation.messages) {
             messages.push_back({.role = message.role, .content = message.content, .tool_calls = message.tool_calls});
         }

@@ -27,6 +27,7 @@ LAYERS = {
     "engine": GROUND,
     "chat": GROUND,
     "config": GROUND,
+    "protocol": {"core", "chat"},
     "scheduler": MEANS,
     "agents": MEANS | {"scheduler"},
     "bench": MEANS | {"scheduler", "agents"},
