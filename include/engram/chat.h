@@ -75,8 +75,8 @@ struct ChatRequest {
     std::string schema;  // with json_schema: the schema that the answer keeps to
 
     Sampling sampling;
-    std::optional<std::uint32_t> max_tokens;  // of the answer, thinking included; 0: read the prompt, say nothing; nullopt: as
-                                              // the context allows
+    std::optional<std::uint32_t> max_tokens;    // of the answer, thinking included; 0: read the prompt, say nothing; nullopt: as
+                                                // the context allows
     std::uint32_t choices = 1;                  // answers to the same prompt, each with its own seed
     std::optional<std::uint32_t> top_logprobs;  // given: each piece of text comes with its tokens' log probabilities, and so many
                                                 // alternatives of each (0 to 20)

@@ -8,6 +8,8 @@
 namespace engram {
 namespace {
 
+std::string_view kind_name(AgentKind kind) { return kind == AgentKind::conversation ? "conversation" : "agent"; }
+
 std::int64_t checksum_of(const StoredAgent &agent) {
     const AgentRow &row = agent.row;
     return RowChecksum()
@@ -27,6 +29,9 @@ std::int64_t checksum_of(const StoredAgent &agent) {
         .text(row.description)
         .text(row.system_prompt)
         .text(row.tools)
+        .text(kind_name(row.kind))
+        .text(row.session)
+        .integer(row.expires_ms)
         .value();
 }
 
@@ -36,7 +41,7 @@ Result<void> write_row(sqlite::Statement &statement, const StoredAgent &agent) {
     return statement
         .run(row.key.tenant, row.key.id, row.created_ms, row.updated_ms, row.last_used_ms, row.pinned ? 1 : 0, row.n_tokens,
              row.n_messages, row.n_turns, checksum_of(agent), row.model, row.vocabulary, row.forked_from, row.description,
-             row.system_prompt, row.tools, agent.rowid)
+             row.system_prompt, row.tools, kind_name(row.kind), row.session, row.expires_ms, agent.rowid)
         .finish();
 }
 
@@ -65,7 +70,10 @@ ReadAgent agent_of(const sqlite::Run &run) {
     row.description = run.text(14);
     row.system_prompt = run.text(15);
     row.tools = run.text(16);
-    read.intact = checksum_of(read.agent) == run.integer(10);
+    row.kind = run.text(17) == kind_name(AgentKind::conversation) ? AgentKind::conversation : AgentKind::agent;
+    row.session = run.text(18);
+    row.expires_ms = run.integer(19);
+    read.intact = checksum_of(read.agent) == run.integer(10) && run.text(17) == kind_name(row.kind);
     return read;
 }
 
@@ -80,12 +88,14 @@ Result<AgentTable> AgentTable::open(sqlite::Database &database) {
     ENGRAM_ASSIGN(table.insert_,
                   database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
                                    " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
-                                   " system_prompt, tools, key)"
-                                   " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)"));
-    ENGRAM_ASSIGN(table.update_, database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
-                                                  " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
-                                                  " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
-                                                  " description = ?14, system_prompt = ?15, tools = ?16 WHERE key = ?17"));
+                                   " system_prompt, tools, kind, session, expires_ms, key) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,"
+                                   " ?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)"));
+    ENGRAM_ASSIGN(table.update_,
+                  database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
+                                   " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
+                                   " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
+                                   " description = ?14, system_prompt = ?15, tools = ?16, kind = ?17, session = ?18,"
+                                   " expires_ms = ?19 WHERE key = ?20"));
     ENGRAM_ASSIGN(table.remove_, database.prepare("DELETE FROM agents WHERE key = ?1"));
     ENGRAM_ASSIGN(table.list_,
                   database.prepare(std::format("SELECT {} FROM agents AS a NOT INDEXED WHERE ?1 = '' OR a.tenant = ?1"

@@ -97,7 +97,8 @@ class SqliteRegistry final : public Registry {
         return change(key, [&](StoredAgent &agent) { return tables_.agents.rename(agent, new_id); });
     }
 
-    Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms) override {
+    Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
+                          std::uint64_t keep_messages) override {
         const std::scoped_lock lock(mutex_);
         ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
         ENGRAM_ASSIGN(const StoredAgent parent, tables_.agents.find(source));
@@ -107,9 +108,11 @@ class SqliteRegistry final : public Registry {
         child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
         child.pinned = false;
         ENGRAM_ASSIGN(const std::int64_t rowid, tables_.agents.insert(child));
-        ENGRAM_TRY(copy_rows(parent, rowid));
+        StoredAgent stored{.rowid = rowid, .row = child};
+        ENGRAM_TRY(copy_rows(parent, stored, keep_messages));
+        ENGRAM_TRY(tables_.agents.update(stored));
         ENGRAM_TRY(transaction.commit());
-        return child;
+        return std::move(stored.row);
     }
 
     Result<void> set_pinned(const AgentKey &key, bool pinned) override {
@@ -151,6 +154,16 @@ class SqliteRegistry final : public Registry {
 
     Result<std::vector<MessageRow>> messages(const AgentKey &key) const override {
         return view(key, [&](const StoredAgent &agent) { return tables_.messages.read(agent); });
+    }
+
+    Result<std::optional<MessagePlace>> find_prefix(std::string_view tenant, std::string_view prefix) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.messages.find_prefix(tenant, prefix);
+    }
+
+    Result<std::optional<MessagePlace>> find_public_id(std::string_view tenant, std::string_view public_id) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.messages.find_public_id(tenant, public_id);
     }
 
     Result<std::vector<Token>> tokens(const AgentKey &key) const override {
@@ -195,14 +208,24 @@ class SqliteRegistry final : public Registry {
   private:
     Result<Transaction> begin(Transaction::Kind kind) const { return Transaction::begin(database_, kind); }
 
-    // Gives the new agent at `rowid` what `from` has; corrupt when messages or tokens are damaged.
-    Result<void> copy_rows(const StoredAgent &from, std::int64_t rowid) {
-        StoredAgent to{.rowid = rowid, .row = {.key = from.row.key}};
-        ENGRAM_ASSIGN(const std::vector<MessageRow> messages, tables_.messages.read(from));
+    // Gives the new agent `to` what `from` has; corrupt when messages or tokens are damaged.
+    Result<void> copy_rows(const StoredAgent &from, StoredAgent &to, std::uint64_t keep_messages) {
+        ENGRAM_ASSIGN(std::vector<MessageRow> messages, tables_.messages.read(from));
+        ENGRAM_ASSIGN(std::vector<Token> tokens, tables_.tokens.read(from));
+        if (keep_messages < messages.size()) {
+            messages.resize(keep_messages);
+            const std::uint64_t n_tokens = messages.empty() ? 0 : messages.back().n_tokens;
+            if ((n_tokens == 0 && !messages.empty()) || n_tokens > tokens.size()) {
+                return fail(ErrorCode::invalid_argument,
+                            std::format("agent {} can't be forked after {} messages: no turn ended there", from.row.key.id,
+                                        keep_messages));
+            }
+            tokens.resize(n_tokens);
+        }
+        to.row.n_messages = to.row.n_tokens = 0;
         ENGRAM_TRY(tables_.messages.replace_tail(to, 0, messages));
-        ENGRAM_ASSIGN(const std::vector<Token> tokens, tables_.tokens.read(from));
         ENGRAM_TRY(tables_.tokens.replace_tail(to, 0, tokens));
-        return tables_.manifests.copy(from, rowid);
+        return tables_.manifests.copy(from, to.rowid);
     }
 
     // Runs `body(agent)` in a transaction that stays only when it succeeds.

@@ -30,6 +30,11 @@ struct AgentKey {
     bool operator==(const AgentKey &) const = default;
 };
 
+enum class AgentKind : std::uint8_t {
+    agent,         // named and made by somebody
+    conversation,  // found by its messages: of a client that sends all of them each time
+};
+
 struct AgentRow {
     AgentKey key;
     std::string system_prompt;
@@ -43,13 +48,30 @@ struct AgentRow {
     std::string vocabulary;   // identity of the tokenizer that the tokens belong to (hex); empty before the first turn
     std::string forked_from;  // agent id, or empty
     std::string tools;        // JSON list of function tools; empty: none
+    AgentKind kind = AgentKind::agent;
+    std::string session;          // of a conversation: the client's own key; empty: none
+    std::int64_t expires_ms = 0;  // when nobody has used it until then, it may go; 0: never
+    bool operator==(const AgentRow &) const = default;
 };
 
 struct MessageRow {
     std::string role;  // "system", "user", "assistant", "tool"
     std::string content;
     std::int64_t created_ms = 0;
-    std::string tool_calls = {};  // of an answer: JSON list; empty: none
+    std::string tool_calls = {};    // of an answer: JSON list; empty: none
+    std::string tool_call_id = {};  // of a tool: the call that this is the result of; empty: not said
+    std::string thinking = {};      // of an answer: what was thought before it
+    std::uint64_t n_tokens = 0;  // the agent's committed tokens up to and with this message, where a turn ended here; 0: none did
+    std::string prefix = {};     // where a turn ended here: a digest of all that was said until then (hex), to be found by
+    std::string public_id = {};  // of an answer: the name that the client knows it by; empty: none
+    bool operator==(const MessageRow &) const = default;
+};
+
+// A message in somebody's transcript.
+struct MessagePlace {
+    AgentKey key;
+    std::uint64_t ordinal = 0;  // in the transcript, from 0
+    bool operator==(const MessagePlace &) const = default;
 };
 
 // Which parts make up an agent's KV at its last turn.
@@ -96,7 +118,9 @@ class Registry {
     virtual Result<std::vector<AgentRow>> list(std::string_view tenant) const = 0;
     virtual Result<void> remove(const AgentKey &key) = 0;                           // not_found; works for damaged agents too
     virtual Result<void> rename(const AgentKey &key, std::string_view new_id) = 0;  // not_found, already_exists
-    virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms) = 0;
+    // `keep_messages`: how much of the transcript the fork has; a part must end with a message where a turn ended (its n_tokens).
+    virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
+                                  std::uint64_t keep_messages = UINT64_MAX) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
     virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
 
@@ -105,6 +129,10 @@ class Registry {
     virtual Result<void> clear_manifest(const AgentKey &key) = 0;
 
     virtual Result<std::vector<MessageRow>> messages(const AgentKey &key) const = 0;
+    // The conversation of a tenant in which a turn ended with this `prefix`: rather one that ends there, then the one used last.
+    virtual Result<std::optional<MessagePlace>> find_prefix(std::string_view tenant, std::string_view prefix) const = 0;
+    // The answer of a tenant's that has this public id.
+    virtual Result<std::optional<MessagePlace>> find_public_id(std::string_view tenant, std::string_view public_id) const = 0;
     virtual Result<std::vector<Token>> tokens(const AgentKey &key) const = 0;         // corrupt
     virtual Result<std::optional<Manifest>> manifest(const AgentKey &key) const = 0;  // corrupt; nullopt when there is none
 

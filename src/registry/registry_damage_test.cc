@@ -121,7 +121,7 @@ TEST_F(RegistryDamageTest, AnyFlippedByteOfAManifest) {
 }
 
 TEST_F(RegistryDamageTest, AnyFlippedByteOfAMessage) {
-    for (const std::string column : {"role", "content"}) {
+    for (const std::string column : {"role", "content", "tool_call_id", "thinking", "prefix", "public_id"}) {
         for (std::int64_t i = 0; i < length("messages", column); ++i) {
             flip("messages", column, i);
             ASSERT_EQ(code_of(registry_->messages(key("b"))), ErrorCode::corrupt) << column << i;

@@ -9,10 +9,6 @@
 
 namespace engram {
 
-bool operator==(const MessageRow &a, const MessageRow &b) {
-    return a.role == b.role && a.content == b.content && a.created_ms == b.created_ms && a.tool_calls == b.tool_calls;
-}
-
 bool operator==(const ManifestPart &a, const ManifestPart &b) {
     return a.kind == b.kind && a.id.bytes == b.id.bytes && a.first_position == b.first_position && a.rows == b.rows;
 }
@@ -20,13 +16,6 @@ bool operator==(const ManifestPart &a, const ManifestPart &b) {
 bool operator==(const Manifest &a, const Manifest &b) {
     return a.fingerprint.bytes == b.fingerprint.bytes && a.block_tokens == b.block_tokens && a.n_kv == b.n_kv &&
            a.parts == b.parts;
-}
-
-bool operator==(const AgentRow &a, const AgentRow &b) {
-    return a.key == b.key && a.system_prompt == b.system_prompt && a.description == b.description &&
-           a.created_ms == b.created_ms && a.updated_ms == b.updated_ms && a.last_used_ms == b.last_used_ms &&
-           a.pinned == b.pinned && a.n_tokens == b.n_tokens && a.n_messages == b.n_messages && a.n_turns == b.n_turns &&
-           a.model == b.model && a.vocabulary == b.vocabulary && a.forked_from == b.forked_from && a.tools == b.tools;
 }
 
 RegistryTest::RegistryTest() {
@@ -124,7 +113,12 @@ Turn random_turn(std::mt19937_64 &random, const Conversation &before) {
         turn.messages.push_back({.role = n == 1 ? "assistant" : "user",
                                  .content = content,
                                  .created_ms = static_cast<int>(random() % 1000),
-                                 .tool_calls = random() % 2 == 0 ? "[]" : ""});
+                                 .tool_calls = random() % 2 == 0 ? "[]" : "",
+                                 .tool_call_id = random() % 4 == 0 ? "call_1" : "",
+                                 .thinking = content.substr(content.size() / 2),
+                                 .n_tokens = random() % 100,
+                                 .prefix = random() % 2 == 0 ? std::to_string(random() % 100) : "",
+                                 .public_id = random() % 2 == 0 ? std::to_string(random() % 100) : ""});
     }
     if (random() % 2 == 0) turn.manifest = random_manifest(random, random() % (turn.keep_tokens + turn.tokens.size() + 1));
     return turn;

@@ -13,10 +13,8 @@
 
 namespace engram {
 
-bool operator==(const MessageRow &a, const MessageRow &b);
 bool operator==(const ManifestPart &a, const ManifestPart &b);
 bool operator==(const Manifest &a, const Manifest &b);
-bool operator==(const AgentRow &a, const AgentRow &b);
 
 // Message of a failed result, or "" of a good one: for EXPECT_TRUE(r) << why(r).
 template <typename T>

@@ -36,6 +36,9 @@ TEST_F(RegistryTest, AgentsSurviveReopening) {
     row.vocabulary = "abcd";
     row.forked_from = "older";
     row.system_prompt = std::string("with NUL \0 and \xff", 16);
+    row.kind = AgentKind::conversation;
+    row.session = "the client's";
+    row.expires_ms = 1234;
     {
         const auto created = open()->create(row);
         ASSERT_TRUE(created) << why(created);
@@ -222,6 +225,59 @@ TEST_F(RegistryTest, AForkGoesOnByItself) {
     EXPECT_EQ(conversation_of(*registry, key("a")), expected);
     ASSERT_TRUE(registry->remove(key("a")));
     EXPECT_EQ(registry->tokens(key("b")), std::vector<Token>{});
+}
+
+// A transcript in which two turns ended.
+std::vector<MessageRow> two_turns() {
+    return {{.role = "user", .content = "1"},
+            {.role = "assistant", .content = "2", .n_tokens = 4, .prefix = "p1", .public_id = "msg_1"},
+            {.role = "user", .content = "3"},
+            {.role = "assistant", .content = "4", .thinking = "hm", .n_tokens = 9, .prefix = "p2", .public_id = "msg_2"}};
+}
+
+TEST_F(RegistryTest, ForksAPartOfATranscript) {
+    const auto registry = open();
+    ASSERT_TRUE(registry->create(agent("a")));
+    const std::vector<Token> tokens{1, 2, 3, 4, 5, 6, 7, 8, 9};
+    ASSERT_TRUE(registry->commit_turn({.key = key("a"), .new_tokens = tokens, .new_messages = two_turns()}));
+    const auto child = registry->fork(key("a"), "b", 99, 2);
+    ASSERT_TRUE(child) << why(child);
+    EXPECT_EQ(child->n_messages, 2U);
+    EXPECT_EQ(child->n_tokens, 4U);
+    EXPECT_EQ(*registry->get(key("b")), *child);
+    EXPECT_EQ(registry->tokens(key("b")), (std::vector<Token>{1, 2, 3, 4}));
+    EXPECT_EQ(registry->messages(key("b"))->back().content, "2");
+    EXPECT_EQ(registry->tokens(key("a")), tokens);
+    EXPECT_EQ(code_of(registry->fork(key("a"), "c", 99, 3)), ErrorCode::invalid_argument) << "no turn ended there";
+    EXPECT_EQ(code_of(registry->get(key("c"))), ErrorCode::not_found);
+    EXPECT_EQ(registry->fork(key("a"), "d", 99, 0)->n_tokens, 0U);
+    EXPECT_EQ(registry->fork(key("a"), "e", 99, 4)->n_tokens, 9U);
+}
+
+TEST_F(RegistryTest, FindsConversationsByWhatWasSaid) {
+    const auto registry = open();
+    const auto found = [&](std::string_view prefix, std::string_view tenant = "default") {
+        return registry->find_prefix(tenant, prefix).value();
+    };
+    const std::vector<Token> tokens{1, 2, 3, 4, 5, 6, 7, 8, 9};
+    for (const char *id : {"a", "b", "c"}) {
+        ASSERT_TRUE(registry->create(agent(id)));
+        std::vector<MessageRow> messages = two_turns();
+        if (id[0] == 'c') messages.resize(2);
+        ASSERT_TRUE(registry->commit_turn({.key = key(id), .new_tokens = tokens, .new_messages = messages}));
+    }
+    EXPECT_EQ(found("p1"), (MessagePlace{.key = key("c"), .ordinal = 1})) << "it ends there";
+    EXPECT_TRUE(found("p2") && found("p2")->ordinal == 3);
+    ASSERT_TRUE(registry->touch(key("b"), 1'900'000'000'000));
+    EXPECT_EQ(found("p2"), (MessagePlace{.key = key("b"), .ordinal = 3})) << "it was used last";
+    EXPECT_EQ(found("p2", "other"), std::nullopt) << "another tenant's is not there";
+    EXPECT_EQ(found("p3"), std::nullopt);
+    EXPECT_EQ(found(""), std::nullopt);
+    EXPECT_EQ(registry->find_public_id("default", "msg_1")->value().ordinal, 1U);
+    EXPECT_EQ(*registry->find_public_id("other", "msg_1"), std::nullopt);
+    ASSERT_TRUE(registry->remove(key("a")));
+    ASSERT_TRUE(registry->remove(key("b")));
+    EXPECT_EQ(found("p2"), std::nullopt);
 }
 
 TEST_F(RegistryTest, RemovesEveryRowOfAnAgent) {

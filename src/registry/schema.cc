@@ -40,6 +40,9 @@ const std::string kVersion1 = R"(
         description TEXT NOT NULL,
         system_prompt TEXT NOT NULL,
         tools TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        session TEXT NOT NULL,
+        expires_ms INTEGER NOT NULL,
         UNIQUE (tenant, id)
     ) STRICT;
     CREATE TABLE messages (
@@ -47,11 +50,18 @@ const std::string kVersion1 = R"(
         ordinal INTEGER NOT NULL,
         created_ms INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
+        n_tokens INTEGER NOT NULL,
+        prefix TEXT NOT NULL,
+        public_id TEXT NOT NULL,
         role TEXT NOT NULL,
+        tool_call_id TEXT NOT NULL,
         content TEXT NOT NULL,
         tool_calls TEXT NOT NULL,
+        thinking TEXT NOT NULL,
         UNIQUE (agent, ordinal)
     ) STRICT;
+    CREATE INDEX messages_by_prefix ON messages (prefix) WHERE prefix <> '';
+    CREATE INDEX messages_by_public_id ON messages (public_id) WHERE public_id <> '';
     CREATE TABLE token_runs (
         agent INTEGER NOT NULL REFERENCES agents (key) ON DELETE CASCADE,
         first INTEGER NOT NULL,
