@@ -19,7 +19,9 @@ namespace engram {
 struct TemplateMessage {
     std::string role;
     std::string content;
-    std::string tool_calls = {};  // of an answer: a JSON list as tool_calls_json (tool_call.h) writes it; empty: none
+    std::string tool_calls = {};    // of an answer: a JSON list as tool_calls_json (tool_call.h) writes it; empty: none
+    std::string tool_call_id = {};  // of a tool: the call that this is the result of; empty: not said
+    std::string thinking = {};      // of an answer: what was thought before it
 };
 
 class ChatTemplate {

@@ -1,6 +1,5 @@
 #include "engine/model.h"
 
-#include <blake3.h>
 #include <ggml.h>
 #include <llama.h>
 
@@ -12,6 +11,7 @@
 #include <format>
 #include <limits>
 
+#include "core/field_hasher.h"
 #include "engine/backend.h"
 #include "engine/model_file.h"
 #include "engine/utf8.h"
@@ -22,32 +22,6 @@ namespace {
 
 struct FreeModel {
     void operator()(llama_model *model) const { llama_model_free(model); }
-};
-
-// Fields with their lengths, under a name for what is hashed: no two different sequences of fields hash the same bytes.
-class FieldHasher {
-  public:
-    explicit FieldHasher(const char *domain) { blake3_hasher_init_derive_key(&state_, domain); }
-
-    void add(const Digest &digest) { blake3_hasher_update(&state_, digest.bytes.data(), digest.bytes.size()); }
-    void add(std::uint64_t number) { blake3_hasher_update(&state_, &number, sizeof number); }
-    void add(float number) {
-        if (number == 0.0F) number = 0.0F;  // -0 means the same
-        blake3_hasher_update(&state_, &number, sizeof number);
-    }
-    void add(std::string_view text) {
-        add(std::uint64_t{text.size()});
-        blake3_hasher_update(&state_, text.data(), text.size());
-    }
-
-    Digest finish() const {
-        Digest digest;
-        blake3_hasher_finalize(&state_, digest.bytes.data(), digest.bytes.size());
-        return digest;
-    }
-
-  private:
-    blake3_hasher state_;
 };
 
 std::string metadata(const llama_model *model, const std::string &key) {
