@@ -35,14 +35,19 @@
 
 namespace engram {
 
+struct AgentKey;  // tenant and id
+
 struct ModelOptions {
     std::filesystem::path path;           // a GGUF file
     std::uint32_t context_tokens = 8192;  // cells of the context, shared by all hot agents
     std::uint32_t batch_tokens = 512;     // prefill chunk; cancellation is checked between chunks
     std::uint32_t max_running = 8;        // agents decoding at the same time
-    std::int32_t threads = 0;             // 0: as many as the machine has processors
-    std::int32_t gpu_layers = -1;         // -1: all
-    std::string kv_type_k = "f16";        // f32, f16, bf16, q8_0, q4_0, ...
+    // How much longer an answer's token may take because somebody else's prompt is being read meanwhile, as a share of what it
+    // takes alone. 1: at most twice as long. Larger values favour whoever waits for a first token.
+    double prefill_share = 1.0;
+    std::int32_t threads = 0;       // 0: as many as the machine has processors
+    std::int32_t gpu_layers = -1;   // -1: all
+    std::string kv_type_k = "f16";  // f32, f16, bf16, q8_0, q4_0, ...
     std::string kv_type_v = "f16";
     float rope_freq_base = 0.0F;  // 0: the model's own
     float rope_freq_scale = 0.0F;
@@ -59,11 +64,13 @@ struct StorageOptions {
     std::uint64_t memory_budget_bytes = 1ULL << 30;
     std::string stored_type;                 // empty: exactly what the context holds; f16, q8_0, q4_0: lossy
     std::uint32_t checkpoint_tokens = 2048;  // distance of checkpoints inside a long prefill (window and recurrent models)
+    bool weigh_restores =
+        true;  // compute instead of reading from disk where that is quicker, by measured rates; false: always read
 };
 
 struct ManagerOptions {
-    std::filesystem::path home;  // the store's root; made when absent
-    std::string tenant = "default";
+    std::filesystem::path home;      // the store's root; made when absent
+    std::string tenant = "default";  // of the manager that open() gives
     ModelOptions model;
     StorageOptions storage;
     bool persist = true;  // false: nothing is read from or written to the block store (a control, or a benchmark's cold side)
@@ -99,7 +106,7 @@ struct Message {
 // Why and where a prefix could not be reused.
 struct PrefixMiss {
     std::uint64_t at_token = 0;  // first token that had to be computed although it had been committed
-    std::string reason;          // "incompatible: …", "corrupt: …", "evicted", "diverged: …"
+    std::string reason;  // "incompatible: …", "corrupt: …", "evicted: …", "recomputed: …" (quicker than reading), "diverged: …"
 };
 
 struct TurnRequest {
@@ -107,7 +114,8 @@ struct TurnRequest {
     std::string role = "user";
     std::uint32_t max_tokens = 512;
     Sampling sampling;
-    std::function<void(std::string_view)> on_text;                            // whole UTF-8 characters, in order
+    std::int32_t priority = 0;                      // among the tenant's own turns that wait: higher first
+    std::function<void(std::string_view)> on_text;  // whole UTF-8 characters, in order
     std::function<void(std::uint64_t done, std::uint64_t total)> on_prefill;  // tokens
     std::stop_token
         stop;  // triggered: the turn ends at the next token (what was said so far is committed) or prefill chunk (nothing is)
@@ -146,7 +154,10 @@ struct ManagerStats {
 class AgentManager {
   public:
     static Result<std::unique_ptr<AgentManager>> open(ManagerOptions options);
-    ~AgentManager();  // finishes running turns, writes what is queued
+    // The same model, context and store for another tenant. Its agents are its own: neither sees the other's, nor shares a block
+    // with it. What was opened closes with the last of its managers. invalid_argument: not a name (as an agent's id).
+    Result<std::unique_ptr<AgentManager>> for_tenant(std::string_view tenant) const;
+    ~AgentManager();  // the last one finishes running turns and writes what is queued
     AgentManager(const AgentManager &) = delete;
     AgentManager &operator=(const AgentManager &) = delete;
 
@@ -198,8 +209,11 @@ class AgentManager {
 
   private:
     class Impl;
-    explicit AgentManager(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    AgentManager(std::shared_ptr<Impl> impl, std::string tenant);
+    AgentKey key_of(std::string_view id) const;
+
+    std::shared_ptr<Impl> impl_;
+    std::string tenant_;
 };
 
 }  // namespace engram

@@ -10,7 +10,7 @@ EngineThread::EngineThread(const Model &model, Context &context, BlockStore *sto
       context_(context),
       store_(context.memory_class() == MemoryClass::none ? nullptr : store),
       settings_(settings),
-      scheduler_(context),
+      scheduler_(context, settings.prefill_share),
       saver_(context, store_, settings.block_tokens) {
     for (std::uint32_t i = context.max_running(); i-- > 0;) free_sequences_.push_back(static_cast<SequenceId>(i));
     if (store_ != nullptr) restorer_ = std::make_unique<Restorer>(context, *store_, settings.block_tokens);
@@ -32,7 +32,13 @@ void EngineThread::post(std::function<void()> work) {
 
 void EngineThread::submit(TurnPlan plan, std::shared_ptr<TurnChannel> channel, std::size_t index) {
     auto turn = std::make_shared<Turn>(std::move(plan), model_, context_, saver_, settings_, std::move(channel), index);
-    post([this, turn] { waiting_.push_back(turn); });
+    post([this, turn] {
+        waiting_.add({.item = turn,
+                      .tenant = turn->key().tenant,
+                      .agent = turn->key().id,
+                      .priority = turn->plan().priority,
+                      .tokens = turn->to_compute()});
+    });
 }
 
 void EngineThread::run(const std::stop_token &stop) {
@@ -51,6 +57,7 @@ void EngineThread::run(const std::stop_token &stop) {
         for (const auto &item : work) item();
         admit_waiting();
         scheduler_.step();
+        if (scheduler_.empty()) admit_waiting();  // what the last one held is free, and nothing else may ever wake this thread
     }
 }
 
@@ -68,27 +75,105 @@ std::uint64_t EngineThread::cells_used() const {
 void EngineThread::leave_context(Resident &resident) {
     context_.clear(resident.sequence);
     free_sequences_.push_back(resident.sequence);
+    resident.running = false;
+    settle_sharing();
     std::erase_if(residents_, [&](const auto &other) { return other.get() == &resident; });
+}
+
+// Cells that were shared with a resident that isn't running any more count as one of the others'.
+void EngineThread::settle_sharing() {
+    for (const auto &heir : residents_) {
+        const Resident *gone = heir->shared_with;
+        if (gone == nullptr || gone->running) continue;
+        heir->shared_with = nullptr;
+        if (!heir->running) continue;
+        for (const auto &other : residents_) {
+            if (other->shared_with != gone) continue;
+            other->shared_with = heir.get();
+            other->shared_cells = std::min(other->shared_cells, heir->shared_cells);
+        }
+    }
 }
 
 void EngineThread::drop(const AgentKey &key) {
     if (Resident *resident = find(key); resident != nullptr && !resident->running) leave_context(*resident);
 }
 
-// Cells that running turns may still come to need; reservations of turns that have ended are forgotten.
-std::uint64_t EngineThread::reserved_cells() {
+void EngineThread::drop_ended_reservations() {
     std::erase_if(reservations_, [this](const Reservation &reservation) {
         const bool there = std::ranges::any_of(residents_, [&](const auto &r) { return r.get() == reservation.resident; });
-        return !there || !reservation.resident->running;
+        if (there && reservation.resident->running) return false;
+        const AgentKey &key = reservation.turn->key();
+        waiting_.charge(key.tenant, key.id, reservation.turn->answered());
+        return true;
     });
+    settle_sharing();
+}
+
+// Cells that running turns may still come to need.
+std::uint64_t EngineThread::reserved_cells() {
+    drop_ended_reservations();
     std::uint64_t sum = 0;
-    for (const Reservation &reservation : reservations_) sum += reservation.cells;
+    for (const Reservation &reservation : reservations_) {
+        sum += reservation.cells - (reservation.resident->shared_with == nullptr ? 0 : reservation.resident->shared_cells);
+    }
     return sum;
 }
 
+// Whether a prompt that is being read begins like this one, for longer than what this one could reuse otherwise.
+bool EngineThread::is_read_elsewhere(const Turn &turn) const {
+    if (!shares_cells() && store_ == nullptr) return false;
+    const std::vector<Token> &tokens = turn.plan().tokens;
+    const std::size_t known = common_prefix(tokens, turn.plan().stored_tokens);
+    return std::ranges::any_of(reservations_, [&](const Reservation &reservation) {
+        const TurnPlan &other = reservation.turn->plan();
+        if (!reservation.resident->running || other.key.tenant != turn.key().tenant || other.key == turn.key()) return false;
+        const std::size_t shared = std::min(common_prefix(other.tokens, tokens), tokens.size() - 1);
+        return shared >= settings_.block_tokens && shared > known && reservation.resident->kv.size() < shared;
+    });
+}
+
+// The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has itself.
+EngineThread::Source EngineThread::best_source(const Turn &turn, const Resident *own) const {
+    const std::vector<Token> &tokens = turn.plan().tokens;
+    Source best{.tokens = own == nullptr ? 0 : common_prefix(own->kv, tokens)};
+    if (!shares_cells()) return {};
+    for (const auto &resident : residents_) {
+        if (resident.get() == own || resident->key.tenant != turn.key().tenant) continue;
+        const std::size_t shared = std::min(common_prefix(resident->kv, tokens), tokens.size() - 1);
+        if (shared > best.tokens && shared >= kLeastShared) best = {.resident = resident.get(), .tokens = shared};
+    }
+    return best.resident == nullptr ? Source{} : best;
+}
+
+// Metadata only: the cells get another name. Those behind the shared beginning lose it again.
+void EngineThread::share_cells(const Turn &turn, const Source &source, Resident &resident) {
+    context_.clear(resident.sequence);
+    context_.share(source.resident->sequence, resident.sequence);
+    const auto end = static_cast<Position>(source.tokens);
+    const bool cut = source.tokens == source.resident->kv.size() || context_.cut(resident.sequence, end);
+    if (!cut) context_.clear(resident.sequence);
+    const auto &tokens = turn.plan().tokens;
+    resident.kv.assign(tokens.begin(), tokens.begin() + (cut ? end : 0));
+    resident.chain.clear();
+    resident.checkpoints.clear();
+    extend_chain(resident, settings_.block_tokens);
+    resident.shared_with = cut ? source.resident : nullptr;
+    resident.shared_cells = resident.kv.size();
+}
+
 void EngineThread::admit_waiting() {
-    // In order of arrival: a turn that doesn't fit yet isn't overtaken.
-    while (!waiting_.empty() && admit(waiting_.front())) waiting_.pop_front();
+    while (const auto *gone = waiting_.next([](const auto &turn) { return turn->plan().stop.stop_requested(); })) {
+        gone->item->abandon({.code = ErrorCode::cancelled, .message = "cancelled before the turn began"});
+        waiting_.remove(*gone);
+    }
+    // One that doesn't fit yet isn't overtaken: it would wait for ever.
+    for (;;) {
+        drop_ended_reservations();
+        const auto *next = waiting_.next([this](const auto &turn) { return !is_read_elsewhere(*turn); });
+        if (next == nullptr || !admit(next->item)) return;
+        waiting_.admitted(*next);
+    }
 }
 
 Resident &EngineThread::resident_for(const AgentKey &key) {
@@ -112,22 +197,27 @@ bool EngineThread::admit(const std::shared_ptr<Turn> &turn) {
                                               context_.cells())});
         return true;
     }
-    if (turn->plan().stop.stop_requested()) {
-        turn->abandon({.code = ErrorCode::cancelled, .message = "cancelled before the turn began"});
-        return true;
-    }
-    const std::uint64_t needed = turn->cells_needed();
-    if (reserved_cells() + needed > context_.cells()) return false;
     const Resident *own = find(turn->key());
+    const Source source = best_source(*turn, own);
+    const bool source_stays = source.resident != nullptr && source.resident->running;
+    const std::uint64_t needed = turn->cells_needed();
+    if (reserved_cells() + needed - (source_stays ? source.tokens : 0) > context_.cells()) return false;
     std::vector<Resident *> idle;
     for (const auto &resident : residents_) {
-        if (!resident->running && resident.get() != own) idle.push_back(resident.get());
+        if (!resident->running && resident.get() != own && resident.get() != source.resident) idle.push_back(resident.get());
     }
-    if (own == nullptr && free_sequences_.empty() && idle.empty()) return false;
+    const bool has_place = own != nullptr || !free_sequences_.empty() || !idle.empty();
+    if (!has_place && (source.resident == nullptr || source_stays)) return false;
     for (Resident *resident : idle) leave_context(*resident);
+    if (!has_place) leave_context(*find(source.resident->key));  // its place is the last one: what it had is in the store
     Resident &resident = resident_for(turn->key());
+    resident.shared_with = nullptr;
     turn->admitted(resident);
     reservations_.push_back({.turn = turn, .resident = &resident, .cells = needed});
+    if (has_place && source.resident != nullptr) {
+        share_cells(*turn, source, resident);
+        if (!source_stays) leave_context(*find(source.resident->key));
+    }
     if (reuse_hot(*turn, resident) || restorer_ == nullptr) {
         start(turn);
     } else {
@@ -160,6 +250,8 @@ void EngineThread::restore(const std::shared_ptr<Turn> &turn) {
         {.root = turn->resident()->root,
          .tokens = turn->plan().tokens,
          .stored_tokens = turn->plan().stored_tokens,
+         .prefill_ms_per_token =
+             settings_.weigh_restores && !turn->plan().load_only ? scheduler_.costs().prefill_ms_per_token() : std::nullopt,
          .deliver =
              [this, turn](PartImage image) {
                  post([this, turn, image = std::move(image)] { put_restored(turn, image); });

@@ -1,10 +1,13 @@
 // The engine thread: the only one that touches the context. Others post work to it.
 //
-// It keeps the residents (agents whose KV is in the context), admits turns when there is room for them, lets the scheduler
-// compute, and puts restored images in between. An idle resident leaves the context when another agent is admitted: in a unified
-// context every step looks at everybody's cells, so an idle agent would slow the running ones
-// (docs/adr/0001-unified-kv-streams.md). What it leaves behind has been saved when its turn ended, so leaving costs nothing, and
-// a lone agent is always placed at the first cells.
+// It keeps the residents (agents whose KV is in the context), admits turns in a fair order (scheduler/admission.h) when there is
+// room for them, lets the scheduler compute, and puts restored images in between.
+//
+// What is computed once is not computed again beside it: a turn whose prompt begins like one that is just being read waits until
+// that prompt has been read so far, and then takes the same cells (or, where a memory class can't be cut, what was stored of
+// them). An idle resident leaves the context when another agent is admitted: in a unified context every step looks at everybody's
+// cells, so an idle agent would slow the running ones (docs/adr/0001-unified-kv-streams.md). What it leaves behind has been saved
+// when its turn ended, so leaving costs nothing, and a lone agent is always placed at the first cells.
 #pragma once
 
 #include <condition_variable>
@@ -20,6 +23,7 @@
 #include "agents/kv_saver.h"
 #include "agents/restorer.h"
 #include "agents/turn.h"
+#include "scheduler/admission.h"
 #include "scheduler/scheduler.h"
 
 namespace engram {
@@ -61,6 +65,15 @@ class EngineThread {
     void run(const std::stop_token &stop);
     void admit_waiting();
     bool admit(const std::shared_ptr<Turn> &turn);
+    bool is_read_elsewhere(const Turn &turn) const;
+    struct Source {
+        const Resident *resident = nullptr;
+        std::size_t tokens = 0;
+    };
+    bool shares_cells() const { return context_.memory_class() == MemoryClass::attention; }  // a sequence can be cut anywhere
+    Source best_source(const Turn &turn, const Resident *own) const;
+    void share_cells(const Turn &turn, const Source &source, Resident &resident);
+    void settle_sharing();
     Resident &resident_for(const AgentKey &key);
     bool reuse_hot(Turn &turn, Resident &resident);
     void restore(const std::shared_ptr<Turn> &turn);
@@ -70,11 +83,14 @@ class EngineThread {
     void leave_context(Resident &resident);
 
     struct Reservation {
-        std::weak_ptr<Turn> turn;
+        std::shared_ptr<Turn> turn;
         const Resident *resident = nullptr;
         std::uint64_t cells = 0;
     };
+    void drop_ended_reservations();
     std::uint64_t reserved_cells();
+
+    static constexpr std::size_t kLeastShared = 16;  // tokens for which another's cells are worth a look
 
     const Model &model_;
     Context &context_;
@@ -84,7 +100,7 @@ class EngineThread {
     KvSaver saver_;
     std::vector<std::unique_ptr<Resident>> residents_;
     std::vector<SequenceId> free_sequences_;
-    std::deque<std::shared_ptr<Turn>> waiting_;
+    AdmissionQueue<std::shared_ptr<Turn>> waiting_;
     std::vector<Reservation> reservations_;
     std::size_t restoring_ = 0;
     bool put_failed_ = false;  // of the restore under way

@@ -28,6 +28,9 @@ struct Resident {
     std::set<Position> checkpoints;  // positions before kv.size() where the agent can be resumed: window rows or state are stored
     Position system_boundary = 0;    // last block boundary inside the system prompt: a checkpoint that is kept
     bool running = false;
+    // The first `shared_cells` of kv are another running resident's cells too: they need no room of their own. Null: none are.
+    const Resident *shared_with = nullptr;
+    std::uint64_t shared_cells = 0;
 };
 
 // Brings `chain` up to date with `kv`.

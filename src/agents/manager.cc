@@ -45,6 +45,9 @@ Result<void> check(const ManagerOptions &options) {
                     std::format("the distance of checkpoints must be a multiple of the block's {} tokens, not {}",
                                 options.storage.block_tokens, checkpoint));
     }
+    if (!(options.model.prefill_share >= 0)) {
+        return fail(ErrorCode::invalid_argument, "the share of a step that a prefill may take must be 0 or more");
+    }
     if (options.home.empty()) return fail(ErrorCode::invalid_argument, "no home folder was given for the agents' memory");
     return {};
 }
@@ -60,17 +63,17 @@ Result<std::optional<KvType>> stored_type(const std::string &name) {
 
 }  // namespace
 
-AgentGates::Hold AgentGates::take(std::vector<std::string> ids) {
+AgentGates::Hold AgentGates::take(std::vector<AgentKey> keys) {
     std::unique_lock lock(mutex_);
-    freed_.wait(lock, [&] { return std::ranges::none_of(ids, [&](const std::string &id) { return busy_.contains(id); }); });
-    busy_.insert(ids.begin(), ids.end());
-    return {*this, std::move(ids)};
+    freed_.wait(lock, [&] { return std::ranges::none_of(keys, [&](const AgentKey &key) { return busy_.contains(key); }); });
+    busy_.insert(keys.begin(), keys.end());
+    return {*this, std::move(keys)};
 }
 
-void AgentGates::release(const std::vector<std::string> &ids) {
+void AgentGates::release(const std::vector<AgentKey> &keys) {
     {
         const std::scoped_lock lock(mutex_);
-        for (const std::string &id : ids) busy_.erase(id);
+        for (const AgentKey &key : keys) busy_.erase(key);
     }
     freed_.notify_all();
 }
@@ -106,9 +109,11 @@ Result<void> AgentManager::Impl::open() {
         totals.orphans = report.orphans_removed;
         publisher = std::make_unique<ManifestPublisher>(*registry, *store);
     }
-    engine = std::make_unique<EngineThread>(
-        *model, *context, store.get(),
-        KvSettings{.block_tokens = options.storage.block_tokens, .checkpoint_tokens = options.storage.checkpoint_tokens});
+    engine = std::make_unique<EngineThread>(*model, *context, store.get(),
+                                            KvSettings{.block_tokens = options.storage.block_tokens,
+                                                       .checkpoint_tokens = options.storage.checkpoint_tokens,
+                                                       .prefill_share = options.model.prefill_share,
+                                                       .weigh_restores = options.storage.weigh_restores});
     return {};
 }
 
@@ -131,20 +136,27 @@ std::vector<PartKey> AgentManager::Impl::parts_of(const Manifest &manifest) {
 }
 
 Result<std::unique_ptr<AgentManager>> AgentManager::open(ManagerOptions options) {
-    auto impl = std::make_unique<Impl>(std::move(options));
+    auto impl = std::make_shared<Impl>(std::move(options));
     ENGRAM_TRY(impl->open());
-    return std::unique_ptr<AgentManager>(new AgentManager(std::move(impl)));
+    return std::unique_ptr<AgentManager>(new AgentManager(impl, impl->options.tenant));
 }
 
-AgentManager::AgentManager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Result<std::unique_ptr<AgentManager>> AgentManager::for_tenant(std::string_view tenant) const {
+    ENGRAM_TRY(validate_tenant_id(tenant));
+    return std::unique_ptr<AgentManager>(new AgentManager(impl_, std::string(tenant)));
+}
+
+AgentManager::AgentManager(std::shared_ptr<Impl> impl, std::string tenant) : impl_(std::move(impl)), tenant_(std::move(tenant)) {}
 
 AgentManager::~AgentManager() = default;
+
+AgentKey AgentManager::key_of(std::string_view id) const { return {.tenant = tenant_, .id = std::string(id)}; }
 
 Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
     ENGRAM_TRY(validate_agent_id(spec.id));
     ENGRAM_ASSIGN(const std::string tools, checked_tools(spec.tools));
     const std::int64_t now = impl_->now_ms();
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->create({.key = impl_->key(spec.id),
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->create({.key = key_of(spec.id),
                                                                .system_prompt = spec.system_prompt,
                                                                .description = spec.description,
                                                                .created_ms = now,
@@ -156,12 +168,12 @@ Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
 
 Result<AgentInfo> AgentManager::get(std::string_view id) const {
     ENGRAM_TRY(validate_agent_id(id));
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(id)));
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(id)));
     return impl_->info(row);
 }
 
 Result<std::vector<AgentInfo>> AgentManager::list() const {
-    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(impl_->options.tenant));
+    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(tenant_));
     std::vector<AgentInfo> list;
     for (const AgentRow &row : rows) {
         ENGRAM_ASSIGN(AgentInfo info, impl_->info(row));
@@ -172,8 +184,8 @@ Result<std::vector<AgentInfo>> AgentManager::list() const {
 
 Result<void> AgentManager::remove(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     ENGRAM_TRY(impl_->registry->get(key));
     impl_->wait_for_manifests();
     const auto manifest = impl_->registry->manifest(key);
@@ -191,15 +203,15 @@ Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new
     ENGRAM_TRY(validate_agent_id(id));
     ENGRAM_TRY(validate_agent_id(new_id));
     if (id == new_id) return get(id);
-    const auto hold = impl_->gates.take({std::string(id), std::string(new_id)});
+    const auto hold = impl_->gates.take({key_of(id), key_of(new_id)});
     impl_->wait_for_manifests();
-    ENGRAM_TRY(impl_->registry->rename(impl_->key(id), new_id));
-    impl_->engine->call([&] { impl_->engine->drop(impl_->key(id)); });
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(new_id)));
+    ENGRAM_TRY(impl_->registry->rename(key_of(id), new_id));
+    impl_->engine->call([&] { impl_->engine->drop(key_of(id)); });
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(new_id)));
     if (impl_->store) {
         if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
             impl_->store->claim(claim_of(row, **manifest, nullptr));
-        impl_->store->release(Impl::claimant(impl_->key(id)));
+        impl_->store->release(Impl::claimant(key_of(id)));
     }
     return impl_->info(row);
 }
@@ -207,10 +219,9 @@ Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new
 Result<AgentInfo> AgentManager::fork(std::string_view id, std::string_view new_id) {
     ENGRAM_TRY(validate_agent_id(id));
     ENGRAM_TRY(validate_agent_id(new_id));
-    const auto hold =
-        impl_->gates.take(id == new_id ? std::vector{std::string(id)} : std::vector{std::string(id), std::string(new_id)});
+    const auto hold = impl_->gates.take(id == new_id ? std::vector{key_of(id)} : std::vector{key_of(id), key_of(new_id)});
     impl_->wait_for_manifests();
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fork(impl_->key(id), new_id, impl_->now_ms()));
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fork(key_of(id), new_id, impl_->now_ms()));
     if (impl_->store) {
         if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
             impl_->store->claim(claim_of(row, **manifest, nullptr));
@@ -220,11 +231,11 @@ Result<AgentInfo> AgentManager::fork(std::string_view id, std::string_view new_i
 
 Result<void> AgentManager::pin(std::string_view id, bool pinned) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
+    const auto hold = impl_->gates.take(key_of(id));
     impl_->wait_for_manifests();
-    ENGRAM_TRY(impl_->registry->set_pinned(impl_->key(id), pinned));
+    ENGRAM_TRY(impl_->registry->set_pinned(key_of(id), pinned));
     if (!impl_->store) return {};
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(impl_->key(id)));
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(id)));
     if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
         impl_->store->claim(claim_of(row, **manifest, nullptr));
     return {};
@@ -232,8 +243,8 @@ Result<void> AgentManager::pin(std::string_view id, bool pinned) {
 
 Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const {
     ENGRAM_TRY(validate_agent_id(id));
-    ENGRAM_TRY(impl_->registry->get(impl_->key(id)));
-    ENGRAM_ASSIGN(const std::vector<MessageRow> rows, impl_->registry->messages(impl_->key(id)));
+    ENGRAM_TRY(impl_->registry->get(key_of(id)));
+    ENGRAM_ASSIGN(const std::vector<MessageRow> rows, impl_->registry->messages(key_of(id)));
     std::vector<Message> messages;
     for (const MessageRow &row : rows)
         messages.push_back(
@@ -243,8 +254,8 @@ Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const
 
 Result<std::vector<std::int32_t>> AgentManager::tokens(std::string_view id) const {
     ENGRAM_TRY(validate_agent_id(id));
-    ENGRAM_TRY(impl_->registry->get(impl_->key(id)));
-    return impl_->registry->tokens(impl_->key(id));
+    ENGRAM_TRY(impl_->registry->get(key_of(id)));
+    return impl_->registry->tokens(key_of(id));
 }
 
 }  // namespace engram

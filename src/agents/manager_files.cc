@@ -23,8 +23,8 @@ Result<std::filesystem::path> absolute_path(const std::filesystem::path &file) {
 // Parts that were evicted or lost can't be exported; the agent then goes without KV, which its next turn computes again.
 Result<void> AgentManager::export_agent(std::string_view id, const std::filesystem::path &file) {
     ENGRAM_TRY(save(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     ENGRAM_ASSIGN(const std::filesystem::path path, absolute_path(file));
     AgentFileContent content{.written_by = std::format("engram {}", version())};
     ENGRAM_ASSIGN(content.agent, impl_->registry->get(key));
@@ -48,7 +48,7 @@ Result<void> AgentManager::export_agent(std::string_view id, const std::filesyst
     return writer.finish();
 }
 
-Result<void> AgentManager::Impl::check_importable(const AgentFileContent &content) const {
+Result<void> AgentManager::Impl::check_importable(const AgentFileContent &content, const std::string &tenant) const {
     if (!content.manifest || content.manifest->parts.empty()) return {};
     const Manifest &manifest = *content.manifest;
     std::string why;
@@ -59,8 +59,8 @@ Result<void> AgentManager::Impl::check_importable(const AgentFileContent &conten
     } else if (manifest.block_tokens != options.storage.block_tokens) {
         why =
             std::format("its KV has blocks of {} tokens, and this store {}", manifest.block_tokens, options.storage.block_tokens);
-    } else if (content.agent.key.tenant != options.tenant) {
-        why = std::format("its KV belongs to tenant {}, not {}", content.agent.key.tenant, options.tenant);
+    } else if (content.agent.key.tenant != tenant) {
+        why = std::format("its KV belongs to tenant {}, not {}", content.agent.key.tenant, tenant);
     } else {
         return {};
     }
@@ -94,12 +94,12 @@ Result<AgentInfo> AgentManager::import_agent(const std::filesystem::path &file, 
     const AgentFileContent &content = reader.content();
     const std::string id = options.as.empty() ? content.agent.key.id : options.as;
     ENGRAM_TRY(validate_agent_id(id));
-    const AgentKey key = impl_->key(id);
-    const auto hold = impl_->gates.take(id);
+    const AgentKey key = key_of(id);
+    const auto hold = impl_->gates.take(key_of(id));
     if (impl_->registry->get(key)) {
         return fail(ErrorCode::already_exists, std::format("there is already an agent {}; import it under another id", id));
     }
-    if (!options.recompute) ENGRAM_TRY(impl_->check_importable(content));
+    if (!options.recompute) ENGRAM_TRY(impl_->check_importable(content, tenant_));
     const bool keep_kv = !options.recompute && content.manifest.has_value();
     const auto give_up = [&](Error error) -> std::unexpected<Error> {
         if (impl_->store) {

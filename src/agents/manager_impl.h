@@ -28,25 +28,25 @@ class AgentGates {
     // Holds the gates of some agents; releases them when it goes.
     class Hold {
       public:
-        Hold(AgentGates &gates, std::vector<std::string> ids) : gates_(&gates), ids_(std::move(ids)) {}
-        Hold(Hold &&other) noexcept : gates_(other.gates_), ids_(std::exchange(other.ids_, {})) {}
+        Hold(AgentGates &gates, std::vector<AgentKey> keys) : gates_(&gates), keys_(std::move(keys)) {}
+        Hold(Hold &&other) noexcept : gates_(other.gates_), keys_(std::exchange(other.keys_, {})) {}
         Hold &operator=(Hold &&) = delete;
-        ~Hold() { gates_->release(ids_); }
+        ~Hold() { gates_->release(keys_); }
 
       private:
         AgentGates *gates_;
-        std::vector<std::string> ids_;
+        std::vector<AgentKey> keys_;
     };
 
-    Hold take(std::string_view id) { return take(std::vector<std::string>{std::string(id)}); }
-    Hold take(std::vector<std::string> ids);  // waits; all at once, so that holders can't wait for each other
+    Hold take(AgentKey key) { return take(std::vector{std::move(key)}); }
+    Hold take(std::vector<AgentKey> keys);  // waits; all at once, so that holders can't wait for each other
 
   private:
-    void release(const std::vector<std::string> &ids);
+    void release(const std::vector<AgentKey> &keys);
 
     std::mutex mutex_;
     std::condition_variable freed_;
-    std::set<std::string, std::less<>> busy_;  // guarded by mutex_
+    std::set<AgentKey> busy_;  // guarded by mutex_
 };
 
 class AgentManager::Impl {
@@ -55,7 +55,6 @@ class AgentManager::Impl {
 
     Result<void> open();
 
-    AgentKey key(std::string_view id) const { return {.tenant = options.tenant, .id = std::string(id)}; }
     static std::string claimant(const AgentKey &key) { return key.tenant + "/" + key.id; }
     BlockId root(const AgentKey &key) const;
 
@@ -84,7 +83,7 @@ class AgentManager::Impl {
     Result<TurnEnd> run_one(TurnPlan plan);
     // Commits a finished turn, hands out its last text, and lets the store have what is left to write.
     Result<TurnResult> conclude(Prepared &prepared, TurnEnd end, const TurnRequest &request);
-    std::vector<Result<TurnResult>> generate(std::span<const BatchItem *const> items);
+    std::vector<Result<TurnResult>> generate(const std::string &tenant, std::span<const BatchItem *const> items);
 
     static std::vector<PartKey> parts_of(const Manifest &manifest);
     // The agent's newest manifest, on its way to the registry or in it. corrupt.
@@ -95,8 +94,8 @@ class AgentManager::Impl {
     // Identity of the segment that part belongs to, from the agent's committed tokens.
     Result<SegmentIdentity> segment_of_part(const AgentKey &key, const Manifest &manifest, const ManifestPart &part,
                                             std::span<const Token> tokens) const;
-    Result<void> load(std::string_view id);
-    Result<void> check_importable(const AgentFileContent &content) const;
+    Result<void> load(const AgentKey &key);
+    Result<void> check_importable(const AgentFileContent &content, const std::string &tenant) const;
     Result<void> import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv);
     std::int64_t now_ms() const;
 

@@ -72,34 +72,35 @@ Result<SegmentIdentity> AgentManager::Impl::segment_of_part(const AgentKey &key,
     return segment_of(chain_root(key.tenant, manifest.fingerprint, block), chain, held, index, block, manifest.fingerprint);
 }
 
-Result<void> AgentManager::Impl::load(std::string_view id) {
-    ENGRAM_ASSIGN(TurnPlan plan, committed_plan(key(id)));
+Result<void> AgentManager::Impl::load(const AgentKey &key) {
+    ENGRAM_ASSIGN(TurnPlan plan, committed_plan(key));
     const std::size_t stored = plan.stored_tokens.size();
     plan.load_only = true;
     // One token more than is to come back: a plan never reuses its last token.
     plan.tokens.push_back(0);
     ENGRAM_ASSIGN(const TurnEnd end, run_one(std::move(plan)));
     if (end.result.reused_tokens == 0 && stored == 0) {
-        return fail(ErrorCode::not_found, std::format("agent {} has no stored KV for this model: its next turn computes it", id));
+        return fail(ErrorCode::not_found,
+                    std::format("agent {} has no stored KV for this model: its next turn computes it", key.id));
     }
     if (end.result.miss && end.result.reused_tokens < stored) {
         return fail(ErrorCode::corrupt,
                     std::format("only {} of agent {}'s {} tokens came back ({}): its next turn computes the rest",
-                                end.result.reused_tokens, id, stored, end.result.miss->reason));
+                                end.result.reused_tokens, key.id, stored, end.result.miss->reason));
     }
     return {};
 }
 
 Result<void> AgentManager::load(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
-    return impl_->load(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    return impl_->load(key_of(id));
 }
 
 Result<void> AgentManager::save(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     ENGRAM_TRY(impl_->registry->get(key));
     if (!impl_->store) return {};
     impl_->wait_for_manifests();
@@ -128,15 +129,15 @@ Result<void> AgentManager::save(std::string_view id) {
 }
 
 Result<void> AgentManager::save_all() {
-    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(impl_->options.tenant));
+    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(tenant_));
     for (const AgentRow &row : rows) ENGRAM_TRY(save(row.key.id));
     return {};
 }
 
 Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
     ENGRAM_TRY(save(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     impl_->engine->call([&] { impl_->engine->drop(key); });
     if (!impl_->store) return {};
     const auto manifest = impl_->registry->manifest(key);
@@ -159,8 +160,8 @@ Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
 
 Result<std::vector<float>> AgentManager::next_logits(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     ENGRAM_ASSIGN(TurnPlan plan, impl_->committed_plan(key));
     const auto before = impl_->engine->call([&] {
         const Resident *resident = impl_->engine->find(key);
@@ -183,10 +184,10 @@ Result<std::vector<float>> AgentManager::next_logits(std::string_view id) {
 
 Result<std::string> AgentManager::kv_digest(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
-    const auto hold = impl_->gates.take(id);
-    const AgentKey key = impl_->key(id);
+    const auto hold = impl_->gates.take(key_of(id));
+    const AgentKey key = key_of(id);
     const bool hot = impl_->engine->call([&] { return impl_->engine->find(key) != nullptr; });
-    if (!hot) ENGRAM_TRY(impl_->load(id));
+    if (!hot) ENGRAM_TRY(impl_->load(key));
     return impl_->engine->call([&]() -> Result<std::string> {
         const Resident *resident = impl_->engine->find(key);
         if (resident == nullptr || resident->kv.empty()) return fail(ErrorCode::not_found, "the agent has no KV in the context");
@@ -218,7 +219,7 @@ Result<std::string> AgentManager::kv_digest(std::string_view id) {
 
 ManagerStats AgentManager::stats() const {
     ManagerStats stats;
-    if (const auto rows = impl_->registry->list(impl_->options.tenant)) stats.agents = rows->size();
+    if (const auto rows = impl_->registry->list(tenant_)) stats.agents = rows->size();
     impl_->engine->call([&] {
         stats.hot_agents = impl_->engine->residents().size();
         stats.context_cells_used = impl_->engine->cells_used();

@@ -156,6 +156,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_turn(const Agen
     ENGRAM_ASSIGN(prepared.plan.sampler, Sampler::create(*model, request.sampling));
     if (prepared.has_tools) prepared.plan.visible_marks = tool_call_marks();
     prepared.plan.max_tokens = request.max_tokens;
+    prepared.plan.priority = request.priority;
     prepared.plan.stop_strings = request.sampling.stop;
     prepared.plan.stop = request.stop;
     return prepared;
@@ -270,21 +271,21 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
     return result;
 }
 
-std::vector<Result<TurnResult>> AgentManager::Impl::generate(std::span<const BatchItem *const> items) {
+std::vector<Result<TurnResult>> AgentManager::Impl::generate(const std::string &tenant, std::span<const BatchItem *const> items) {
     std::vector<Result<TurnResult>> results;
     std::vector<Prepared> prepared;
     std::vector<TurnPlan> plans;
     std::vector<std::size_t> origin;  // of plan i: index in items
-    std::vector<std::string> ids;
-    for (const BatchItem *item : items) ids.push_back(item->id);
-    const auto hold = gates.take(ids);
+    std::vector<AgentKey> keys;
+    for (const BatchItem *item : items) keys.push_back({.tenant = tenant, .id = item->id});
+    const auto hold = gates.take(keys);
     for (std::size_t i = 0; i < items.size(); ++i) {
         results.push_back(fail(ErrorCode::internal, "the turn did not run"));
         if (const auto valid = validate_agent_id(items[i]->id); !valid) {
             results[i] = std::unexpected(valid.error());
             continue;
         }
-        auto ready = prepare_turn(key(items[i]->id), items[i]->request);
+        auto ready = prepare_turn(keys[i], items[i]->request);
         if (!ready) {
             results[i] = std::unexpected(std::move(ready.error()));
             continue;
@@ -312,8 +313,8 @@ std::vector<Result<TurnResult>> AgentManager::Impl::generate(std::span<const Bat
 Result<TurnResult> AgentManager::append(std::string_view id, std::span<const Message> messages) {
     ENGRAM_TRY(validate_agent_id(id));
     ENGRAM_ASSIGN(std::vector<MessageRow> rows, checked_messages(messages, impl_->now_ms()));
-    const auto hold = impl_->gates.take(id);
-    ENGRAM_ASSIGN(Impl::Prepared prepared, impl_->prepare(impl_->key(id), std::move(rows), false));
+    const auto hold = impl_->gates.take(key_of(id));
+    ENGRAM_ASSIGN(Impl::Prepared prepared, impl_->prepare(key_of(id), std::move(rows), false));
     std::vector<TurnPlan> plans;
     plans.push_back(Impl::take_plan(prepared));
     TurnEnd end;
@@ -328,7 +329,7 @@ Result<TurnResult> AgentManager::append(std::string_view id, std::span<const Mes
 Result<TurnResult> AgentManager::generate(std::string_view id, const TurnRequest &request) {
     const BatchItem item{.id = std::string(id), .request = request};
     const BatchItem *pointer = &item;
-    return std::move(impl_->generate(std::span(&pointer, 1)).front());
+    return std::move(impl_->generate(tenant_, std::span(&pointer, 1)).front());
 }
 
 std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const BatchItem> items) {
@@ -347,7 +348,7 @@ std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const Bat
             done[i] = true;
         }
         left -= wave.size();
-        std::vector<Result<TurnResult>> some = impl_->generate(wave);
+        std::vector<Result<TurnResult>> some = impl_->generate(tenant_, wave);
         for (std::size_t i = 0; i < some.size(); ++i) results[origin[i]] = std::move(some[i]);
     }
     return results;

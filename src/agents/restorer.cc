@@ -1,6 +1,7 @@
 #include "agents/restorer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <optional>
 
@@ -62,6 +63,13 @@ class Restorer::Attempt {
         if (outcome_.limit.empty()) outcome_.limit = plan_.limit;
         outcome_.tier = Tier::memory;
         outcome_.bytes = 0;
+        const auto resumed = static_cast<std::uint64_t>(plan_.resume_at);
+        if (!restorer_.rate_.worth_reading(bytes_on_disk(), resumed, job_.prefill_ms_per_token)) {
+            outcome_.resume_at = outcome_.restored_to = 0;
+            outcome_.recompute = true;
+            outcome_.limit = "reading what is stored would have taken longer than computing it";
+            return End::complete;
+        }
         for (std::size_t first = 0; first < plan_.steps.size();) {
             const std::size_t count = run_length(first);
             const End end = deliver_run(first, count);
@@ -72,6 +80,16 @@ class Restorer::Attempt {
     }
 
   private:
+    // Of what the plan would read, as far as the rows tell; parts in memory cost next to nothing.
+    std::uint64_t bytes_on_disk() const {
+        std::uint64_t bytes = 0;
+        for (const RestoreStep &step : plan_.steps) {
+            const auto tier = restorer_.store_.find({.id = plan_.segments[step.segment].id, .kind = step.kind});
+            if (tier == Tier::disk) bytes += step.rows * restorer_.context_.row_bytes(step.kind);
+        }
+        return bytes;
+    }
+
     // Consecutive steps that go into one image: rows of one kind without a gap, up to kImageBytes.
     std::size_t run_length(std::size_t first) const {
         const RestoreStep &head = plan_.steps[first];
@@ -121,12 +139,17 @@ class Restorer::Attempt {
         std::uint32_t row = 0;
         for (std::size_t i = first; i < first + count; ++i) {
             const RestoreStep &step = plan_.steps[i];
+            const auto start = std::chrono::steady_clock::now();
             auto read = restorer_.store_.read(identity(step), step.kind, step.first, step.rows, *image, row);
             if (!read) {
                 restorer_.places_.release();
                 outcome_.limit = read.error().message;
                 if (read.error().code == ErrorCode::corrupt) ++outcome_.corrupt_parts;
                 return End::unusable_part;
+            }
+            if (read->tier == Tier::disk) {
+                const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+                restorer_.rate_.measured(read->bytes, took.count());
             }
             outcome_.tier = std::max(outcome_.tier, read->tier);
             outcome_.bytes += read->bytes;

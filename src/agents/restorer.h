@@ -13,12 +13,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "agents/kv_plan.h"
+#include "agents/read_rate.h"
 #include "engine/context.h"
 #include "store/block_store.h"
 
@@ -30,13 +32,15 @@ struct RestoreOutcome {
     Tier tier = Tier::memory;  // the slowest that took part
     std::uint64_t bytes = 0;
     std::uint64_t corrupt_parts = 0;
-    std::string limit;  // why no more came back: "" when everything asked for did
+    std::string limit;       // why no more came back: "" when everything asked for did
+    bool recompute = false;  // nothing was read, because computing is quicker
 };
 
 struct RestoreJob {
     BlockId root;
-    std::vector<Token> tokens;         // the prompt
-    std::vector<Token> stored_tokens;  // what the manifest names
+    std::vector<Token> tokens;                   // the prompt
+    std::vector<Token> stored_tokens;            // what the manifest names
+    std::optional<double> prefill_ms_per_token;  // measured: what computing instead would cost; nullopt: not known yet
     // Each returns false to give up the job (nothing more is delivered).
     std::function<bool(PartImage)> deliver;  // put this image next; release() the restorer's place for it afterwards
     std::function<bool()> start_over;        // drop what was delivered
@@ -60,6 +64,7 @@ class Restorer {
     static constexpr int kImagesUnderWay = 3;
     Context &context_;
     BlockStore &store_;
+    ReadRate rate_;  // of the disk; the restorer's thread only
     const std::uint32_t block_tokens_;
     std::counting_semaphore<kImagesUnderWay> places_{kImagesUnderWay};
     std::mutex mutex_;

@@ -41,6 +41,8 @@ std::uint64_t Turn::cells_needed() const {
     return std::min<std::uint64_t>(context_.cells(), plan_.tokens.size() + plan_.max_tokens);
 }
 
+std::uint64_t Turn::to_compute() const { return plan_.tokens.size() - common_prefix(plan_.tokens, plan_.stored_tokens); }
+
 void Turn::admitted(Resident &resident) {
     resident_ = &resident;
     resident.running = true;
@@ -86,8 +88,8 @@ void Turn::note_miss() {
     if (!plan_.no_kv_reason.empty() && !went_on_in_place) {
         end_.result.miss = PrefixMiss{.at_token = reused, .reason = plan_.no_kv_reason};
     } else if (reused < expected) {
-        const std::string reason = restore_.corrupt_parts > 0 ? "corrupt: " + restore_.limit : "evicted: " + restore_.limit;
-        end_.result.miss = PrefixMiss{.at_token = reused, .reason = reason};
+        const std::string_view kind = restore_.recompute ? "recomputed" : restore_.corrupt_parts > 0 ? "corrupt" : "evicted";
+        end_.result.miss = PrefixMiss{.at_token = reused, .reason = std::format("{}: {}", kind, restore_.limit)};
     }
 }
 
@@ -181,6 +183,7 @@ std::string Turn::text_of(Token token) const {
 
 bool Turn::add_token(Token token) {
     end_.result.tokens.push_back(token);
+    ++answered_;
     if (model_.is_end_of_generation(token)) {
         finish("stop");
         return false;

@@ -35,6 +35,7 @@ struct TurnPlan {
     std::vector<std::string> stop_strings;
     std::span<const std::string_view> visible_marks;  // texts of control tokens that belong to the answer's text
     std::stop_token stop;
+    std::int32_t priority = 0;
     bool probe = false;      // compute the last token's logits only; sample nothing, save nothing
     bool load_only = false;  // bring back what is stored; compute nothing
 };
@@ -79,6 +80,8 @@ class TurnChannel {
 struct KvSettings {
     std::uint32_t block_tokens = 256;
     std::uint32_t checkpoint_tokens = 2048;
+    double prefill_share = 1.0;
+    bool weigh_restores = true;
 };
 
 class Turn final : public Run {
@@ -106,6 +109,8 @@ class Turn final : public Run {
     void failed(const Error &error) override;
 
     Resident *resident() const { return resident_; }
+    std::uint64_t answered() const { return answered_; }  // tokens sampled so far
+    std::uint64_t to_compute() const;                     // prompt tokens whose KV isn't known to be stored
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -130,6 +135,7 @@ class Turn final : public Run {
     std::vector<Token> pending_;
     std::size_t computed_ = 0;  // of pending_
     bool answering_ = false;
+    std::uint64_t answered_ = 0;
     TextStream text_;
     std::string held_;  // newest piece, not handed out yet
     TurnEnd end_;

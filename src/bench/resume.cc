@@ -65,9 +65,10 @@ class Lab {
                                                    posix_file_system(), system_clock(), &engine_codec()));
         ENGRAM_ASSIGN(lab->model, Model::load(model, nullptr, nullptr));
         ENGRAM_ASSIGN(lab->context, Context::create(*lab->model, lab->pool));
-        lab->engine = std::make_unique<EngineThread>(
-            *lab->model, *lab->context, lab->store.get(),
-            KvSettings{.block_tokens = options.storage.block_tokens, .checkpoint_tokens = options.storage.checkpoint_tokens});
+        lab->engine = std::make_unique<EngineThread>(*lab->model, *lab->context, lab->store.get(),
+                                                     KvSettings{.block_tokens = options.storage.block_tokens,
+                                                                .checkpoint_tokens = options.storage.checkpoint_tokens,
+                                                                .weigh_restores = false});
         return lab;
     }
 

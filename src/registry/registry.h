@@ -27,7 +27,7 @@ namespace engram {
 struct AgentKey {
     std::string tenant;
     std::string id;
-    bool operator==(const AgentKey &) const = default;
+    auto operator<=>(const AgentKey &) const = default;
 };
 
 enum class AgentKind : std::uint8_t {

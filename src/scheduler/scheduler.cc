@@ -1,6 +1,7 @@
 #include "scheduler/scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace engram {
 
@@ -13,7 +14,7 @@ void Scheduler::append(std::size_t run, std::size_t count) {
                           .sequence = r.sequence(),
                           .wants_logits = i + 1 == tokens.size()});
     }
-    shares_.push_back({.run = run, .count = count});
+    shares_.push_back({.run = run, .count = count, .prefill = tokens.size() > 1});
 }
 
 void Scheduler::build_batch() {
@@ -30,10 +31,18 @@ void Scheduler::build_batch() {
         }
     }
     if (prefilling.empty() || room == 0) return;
+    if (!batch_.empty()) room = costs_.prefill_room(prefill_share_, room);
     const std::size_t chosen = prefilling[next_prefill_++ % prefilling.size()];
     const Run &run = *runs_[chosen];
     const auto to_boundary = static_cast<std::size_t>(std::max<Position>(1, run.chunk_end() - run.next_position()));
     append(chosen, std::min({room, run.pending().size(), to_boundary}));
+}
+
+void Scheduler::measure(double ms) {
+    std::size_t decoding = 0;
+    std::size_t prefill = 0;
+    for (const Share &share : shares_) (share.prefill ? prefill : decoding) += share.count;
+    costs_.measured(decoding, prefill, ms);
 }
 
 void Scheduler::fail_batch(const Error &error) {
@@ -51,10 +60,12 @@ void Scheduler::step() {
     std::erase_if(runs_, [](const auto &run) { return run->stopped(); });
     if (runs_.empty()) return;
     build_batch();
+    const auto start = std::chrono::steady_clock::now();
     if (auto decoded = context_.decode(batch_); !decoded) {
         fail_batch(decoded.error());
         return;
     }
+    measure(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     std::vector<std::shared_ptr<Run>> finished;
     std::size_t output = 0;
     for (const Share &share : shares_) {

@@ -1,5 +1,6 @@
 // Turns many runs into batches: each step decodes one token of every run that is answering, together with one chunk of one run
-// that is still prefilling, so that a long prefill never stops the others.
+// that is still prefilling, so that a long prefill never stops the others. With answers under way the chunk is so small that the
+// step takes at most (1 + prefill_share) times as long as without it, by what steps have cost so far (step_costs.h).
 //
 // A Run is one sequence being computed. The scheduler knows nothing of agents, storage or text: it computes tokens, tells the run
 // how far its KV reaches, and asks it for the next token when there are logits.
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "engine/context.h"
+#include "scheduler/step_costs.h"
 
 namespace engram {
 
@@ -40,11 +42,12 @@ class Run {
 
 class Scheduler {
   public:
-    explicit Scheduler(Context &context) : context_(context) {}
+    Scheduler(Context &context, double prefill_share) : context_(context), prefill_share_(prefill_share) {}
 
     void add(std::shared_ptr<Run> run) { runs_.push_back(std::move(run)); }
     bool empty() const { return runs_.empty(); }
     std::size_t size() const { return runs_.size(); }
+    const StepCosts &costs() const { return costs_; }
 
     // One batch. Runs that finished, stopped or failed are no longer in the scheduler afterwards.
     void step();
@@ -53,12 +56,16 @@ class Scheduler {
     struct Share {
         std::size_t run = 0;    // index in runs_
         std::size_t count = 0;  // tokens of it in the batch
+        bool prefill = false;   // it has more than one token to compute
     };
     void build_batch();
+    void measure(double ms);
     void append(std::size_t run, std::size_t count);
     void fail_batch(const Error &error);
 
     Context &context_;
+    const double prefill_share_;
+    StepCosts costs_;
     std::vector<std::shared_ptr<Run>> runs_;
     std::size_t next_prefill_ = 0;  // whose chunk comes next, round-robin
     std::vector<BatchToken> batch_;

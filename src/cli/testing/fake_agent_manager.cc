@@ -23,8 +23,6 @@ class AgentManager::Impl {
     ManagerOptions options;
     std::unique_ptr<BlockStore> store;
     std::unique_ptr<Registry> registry;
-
-    AgentKey key(std::string_view id) const { return {.tenant = options.tenant, .id = std::string(id)}; }
 };
 
 namespace {
@@ -83,26 +81,28 @@ void speak(const TurnRequest &request, TurnResult &result) {
 
 }  // namespace
 
-AgentManager::AgentManager(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AgentManager::AgentManager(std::shared_ptr<Impl> impl, std::string tenant) : impl_(std::move(impl)), tenant_(std::move(tenant)) {}
 AgentManager::~AgentManager() = default;
 
 Result<std::unique_ptr<AgentManager>> AgentManager::open(ManagerOptions options) {
     if (!std::filesystem::exists(options.model.path)) {
         return fail(ErrorCode::not_found, std::format("there is no model {}", options.model.path.string()));
     }
-    auto impl = std::make_unique<Impl>();
+    auto impl = std::make_shared<Impl>();
     impl->options = std::move(options);
     StoreOptions store;
     store.root = store_path(impl->options.home);
     ENGRAM_ASSIGN(impl->store, BlockStore::open(store, posix_file_system(), system_clock(), nullptr));
     ENGRAM_ASSIGN(impl->registry, Registry::open(registry_path(impl->options.home)));
-    return std::unique_ptr<AgentManager>(new AgentManager(std::move(impl)));
+    return std::unique_ptr<AgentManager>(new AgentManager(impl, impl->options.tenant));
 }
+
+AgentKey AgentManager::key_of(std::string_view id) const { return {.tenant = tenant_, .id = std::string(id)}; }
 
 Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
     ENGRAM_TRY(validate_agent_id(spec.id));
     AgentRow row;
-    row.key = impl_->key(spec.id);
+    row.key = key_of(spec.id);
     row.system_prompt = spec.system_prompt;
     row.description = spec.description;
     row.tools = spec.tools;
@@ -112,12 +112,12 @@ Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
 
 Result<AgentInfo> AgentManager::get(std::string_view id) const {
     ENGRAM_TRY(validate_agent_id(id));
-    return impl_->registry->get(impl_->key(id)).transform(info_of);
+    return impl_->registry->get(key_of(id)).transform(info_of);
 }
 
 Result<AgentInfo> AgentManager::fork(std::string_view id, std::string_view new_id) {
     ENGRAM_TRY(validate_agent_id(new_id));
-    return impl_->registry->fork(impl_->key(id), new_id, wall_ms()).transform(info_of);
+    return impl_->registry->fork(key_of(id), new_id, wall_ms()).transform(info_of);
 }
 
 Result<TurnResult> AgentManager::generate(std::string_view id, const TurnRequest &request) {
@@ -136,7 +136,7 @@ Result<TurnResult> AgentManager::generate(std::string_view id, const TurnRequest
     std::jthread([&] { speak(request, result); }).join();  // callbacks come from another thread, as with the real one
     result.tokens.assign(result.text.size(), 1);
     TurnCommit turn;
-    turn.key = impl_->key(id);
+    turn.key = key_of(id);
     turn.keep_tokens = impl_->registry->get(turn.key).value().n_tokens;
     turn.new_tokens = result.tokens;
     turn.new_messages = {{.role = request.role, .content = request.prompt, .created_ms = wall_ms()},
@@ -158,7 +158,7 @@ Result<void> AgentManager::evict(std::string_view id, EvictTo) {
 }
 
 Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const {
-    ENGRAM_ASSIGN(std::vector<MessageRow> rows, impl_->registry->messages(impl_->key(id)));
+    ENGRAM_ASSIGN(std::vector<MessageRow> rows, impl_->registry->messages(key_of(id)));
     std::vector<Message> messages;
     for (MessageRow &row : rows) {
         messages.push_back({.role = std::move(row.role),
@@ -186,21 +186,25 @@ Result<AgentInfo> AgentManager::import_agent(const std::filesystem::path &file, 
 
 // What no command calls. All members are defined, so that the linker never looks for the real ones.
 
+Result<std::unique_ptr<AgentManager>> AgentManager::for_tenant(std::string_view tenant) const {
+    return std::unique_ptr<AgentManager>(new AgentManager(impl_, std::string(tenant)));
+}
+
 Result<std::vector<AgentInfo>> AgentManager::list() const {
-    ENGRAM_ASSIGN(std::vector<AgentRow> rows, impl_->registry->list(impl_->options.tenant));
+    ENGRAM_ASSIGN(std::vector<AgentRow> rows, impl_->registry->list(tenant_));
     std::vector<AgentInfo> agents;
     std::ranges::transform(rows, std::back_inserter(agents), info_of);
     return agents;
 }
 
-Result<void> AgentManager::remove(std::string_view id) { return impl_->registry->remove(impl_->key(id)); }
+Result<void> AgentManager::remove(std::string_view id) { return impl_->registry->remove(key_of(id)); }
 
 Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new_id) {
-    ENGRAM_TRY(impl_->registry->rename(impl_->key(id), new_id));
+    ENGRAM_TRY(impl_->registry->rename(key_of(id), new_id));
     return get(new_id);
 }
 
-Result<void> AgentManager::pin(std::string_view id, bool pinned) { return impl_->registry->set_pinned(impl_->key(id), pinned); }
+Result<void> AgentManager::pin(std::string_view id, bool pinned) { return impl_->registry->set_pinned(key_of(id), pinned); }
 
 std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const BatchItem> items) {
     std::vector<Result<TurnResult>> results;
@@ -215,9 +219,7 @@ Result<TurnResult> AgentManager::append(std::string_view, std::span<const Messag
 
 Result<void> AgentManager::save_all() { return {}; }
 
-Result<std::vector<std::int32_t>> AgentManager::tokens(std::string_view id) const {
-    return impl_->registry->tokens(impl_->key(id));
-}
+Result<std::vector<std::int32_t>> AgentManager::tokens(std::string_view id) const { return impl_->registry->tokens(key_of(id)); }
 
 ManagerStats AgentManager::stats() const { return {}; }
 
