@@ -1,0 +1,80 @@
+// All requests of the table, as they are and after damage.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "core/testing/test_seed.h"
+#include "protocol/openai/chat_request.h"
+#include "protocol/openai/completions.h"
+#include "protocol/openai/embeddings.h"
+#include "protocol/openai/testing/wire_samples.h"
+#include "protocol/openai/wire.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size);
+
+namespace engram::protocol::openai {
+namespace {
+
+template <typename T>
+std::optional<ApiError> refusal_of(const ApiResult<T> &result) {
+    return result ? std::nullopt : std::optional(result.error());
+}
+
+std::optional<ApiError> refusal(const RequestSample &sample) {
+    const OrderedJson body = json_of(sample.body);
+    switch (sample.endpoint) {
+        case Endpoint::chat: return refusal_of(parse_chat_request(body));
+        case Endpoint::completions: return refusal_of(parse_completion_request(body));
+        case Endpoint::responses: return refusal_of(parse_responses_request(body, OneStoredResponse(), "1"));
+        case Endpoint::embeddings: return refusal_of(parse_embedding_request(body));
+    }
+    return std::nullopt;
+}
+
+TEST(OpenAiRequests, AreAcceptedOrRefusedByName) {
+    EXPECT_GE(request_samples().size(), 80U);
+    for (const RequestSample &sample : request_samples()) {
+        SCOPED_TRACE(sample.body);
+        const std::optional<ApiError> error = refusal(sample);
+        ASSERT_EQ(error.has_value(), sample.param != nullptr) << (error ? error->message : "accepted");
+        if (!error) continue;
+        EXPECT_EQ(error->kind, ApiErrorKind::invalid_request);
+        EXPECT_EQ(error->param, sample.param);
+        EXPECT_NE(error->message.find(sample.message), std::string::npos) << error->message;
+    }
+}
+
+// Somewhere in the body a value becomes another one, goes, or comes twice.
+void damage(OrderedJson &json, std::mt19937_64 &random) {
+    static const std::vector<OrderedJson> foreign = {nullptr, true,  -1, 5, 1e300, "", "function", "x\xC3\xBC", OrderedJson::array(),
+                                                     OrderedJson::object(), OrderedJson::array({1}), json_of(R"([{"type":"text"}])")};
+    if (json.is_structured() && !json.empty() && random() % 8 != 0) {
+        const std::size_t at = random() % json.size();
+        auto place = json.begin() + static_cast<std::ptrdiff_t>(at);
+        if (random() % 12 == 0) {
+            json.erase(place);
+        } else if (json.is_array() && random() % 8 == 0) {
+            json.push_back(OrderedJson(*place));
+        } else {
+            damage(*place, random);
+        }
+        return;
+    }
+    json = foreign[random() % foreign.size()];
+}
+
+TEST(OpenAiRequests, AreNeverTrustedWhenTheyAreDamaged) {
+    std::mt19937_64 random(test_seed());
+    for (int round = 0; round < 200; ++round) {
+        for (const RequestSample &sample : request_samples()) {
+            OrderedJson body = json_of(sample.body);
+            for (std::uint64_t i = random() % 4; i > 0; --i) damage(body, random);
+            if (!body.is_object()) continue;
+            const std::string text = dump(body);
+            EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t *>(text.data()), text.size()), 0);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace engram::protocol::openai
