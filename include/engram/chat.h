@@ -52,8 +52,8 @@ enum class ToolUse : std::uint8_t {
 
 struct ToolChoice {
     ToolUse use = ToolUse::automatic;
-    std::string name;      // with `named`: one of the request's tools
-    bool parallel = true;  // false: at most one call
+    std::string name;                       // with `named`: one of the request's tools
+    bool parallel = true;                   // false: at most one call
     std::vector<std::string> allowed = {};  // not empty: only these of the request's tools; the model is shown all the same
 };
 

@@ -9,12 +9,8 @@ namespace engram::protocol::openai {
 namespace {
 
 OrderedJson head_json(const AnswerHead &head, const char *object) {
-    return {{"id", head.id},
-            {"object", object},
-            {"created", head.created_s},
-            {"model", head.model},
-            {"service_tier", "default"},
-            {"system_fingerprint", text_or_null(head.system_fingerprint)}};
+    return {{"id", head.id},       {"object", object},          {"created", head.created_s},
+            {"model", head.model}, {"service_tier", "default"}, {"system_fingerprint", text_or_null(head.system_fingerprint)}};
 }
 
 const char *reason_text(FinishReason reason, const ChatAnswerOptions &options) {
@@ -103,9 +99,7 @@ std::string ChatStream::end() {
     return frames.append(kSseDone);
 }
 
-std::string ChatStream::fail(const ApiError &error) {
-    return sse_frame({{"error", error_object(error)}}).append(kSseDone);
-}
+std::string ChatStream::fail(const ApiError &error) { return sse_frame({{"error", error_object(error)}}).append(kSseDone); }
 
 void ChatCollector::add(const ChatEvent &event) {
     if (const auto *started = std::get_if<ChatStarted>(&event)) {

@@ -9,9 +9,9 @@
 //     send(dump(answer.json()));
 //
 // Chunks put together the way the official package does it (contents and arguments appended, everything else taken from the last
-// chunk that has it) are the whole answer. Of each choice the first chunk carries the role and the last the finish_reason; thinking
-// is `reasoning_content`, beside `content` as other local servers have it. Members "engram" and "service_tier" are said once per
-// choice or chunk. Pure; one object for one answer, used by one thread at a time.
+// chunk that has it) are the whole answer. A choice's first chunk carries the role, its last the finish_reason and Engram's
+// account (engram_json). Thinking is `reasoning_content`, beside `content`, as other local servers have it. Pure; one object for
+// one answer, used by one thread at a time.
 #pragma once
 
 #include <map>

@@ -11,7 +11,8 @@ namespace {
 const AnswerHead kHead{.id = "chatcmpl-1", .created_s = 1700000000, .model = "engram-nano", .system_fingerprint = "fp_1"};
 
 const std::vector<ChatEvent> kEvents = {
-    ChatStarted{.prompt_tokens = 20, .cached_tokens = 16, .tier = "disk", .restore_ms = 1.5, .miss = PrefixMiss{16, "diverged: a date"}},
+    ChatStarted{
+        .prompt_tokens = 20, .cached_tokens = 16, .tier = "disk", .restore_ms = 1.5, .miss = PrefixMiss{16, "diverged: a date"}},
     ChatProgress{.done = 4, .total = 4},
     ChatThinking{.text = "hm"},
     ChatText{.text = "Hi"},
@@ -36,7 +37,8 @@ OrderedJson collected(const std::vector<ChatEvent> &events, ChatAnswerOptions op
 
 // A chunk's choices, finish and usage, without what every chunk says.
 OrderedJson without_head(OrderedJson chunk) {
-    for (const char *name : {"id", "object", "created", "model", "service_tier", "system_fingerprint", "engram"}) chunk.erase(name);
+    for (const char *name : {"id", "object", "created", "model", "service_tier", "system_fingerprint", "engram"})
+        chunk.erase(name);
     return chunk;
 }
 

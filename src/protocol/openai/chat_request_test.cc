@@ -46,25 +46,26 @@ TEST(ChatRequestTest, MessagesKeepTheirPlaceAndTheirCalls) {
         {"role":"tool","tool_call_id":"c3","content":"malformed"},
         {"role":"system","content":"The date changed."},
         {"role":"assistant","content":"Sun.","refusal":null}]})");
-    const std::vector<ChatMessage> expected = {
-        {.role = "system", .content = "Be brief.\nBe kind."},
-        {.role = "user", .content = "weather?"},
-        {.role = "assistant",
-         .content = "",
-         .thinking = "I need the tool.",
-         .tool_calls = {{"c1", "weather", R"({"b": 1,"a":2})"}, {"c2", "time", "{}"}, {"c3", "time", R"({"unparsed":"{\"cut"})"}}},
-        {.role = "tool", .content = "noon", .tool_call_id = "c2"},
-        {.role = "tool", .content = "sun", .tool_call_id = "c1"},
-        {.role = "tool", .content = "malformed", .tool_call_id = "c3"},
-        {.role = "system", .content = "The date changed."},
-        {.role = "assistant", .content = "Sun."}};
+    const std::vector<ChatMessage> expected = {{.role = "system", .content = "Be brief.\nBe kind."},
+                                               {.role = "user", .content = "weather?"},
+                                               {.role = "assistant",
+                                                .content = "",
+                                                .thinking = "I need the tool.",
+                                                .tool_calls = {{"c1", "weather", R"({"b": 1,"a":2})"},
+                                                               {"c2", "time", "{}"},
+                                                               {"c3", "time", R"({"unparsed":"{\"cut"})"}}},
+                                               {.role = "tool", .content = "noon", .tool_call_id = "c2"},
+                                               {.role = "tool", .content = "sun", .tool_call_id = "c1"},
+                                               {.role = "tool", .content = "malformed", .tool_call_id = "c3"},
+                                               {.role = "system", .content = "The date changed."},
+                                               {.role = "assistant", .content = "Sun."}};
     EXPECT_EQ(request.chat.messages, expected);
     EXPECT_FALSE(request.chat.continues_last_message);
 }
 
 TEST(ChatRequestTest, TheLastMessageIsContinuedOnlyWhenAsked) {
-    const ChatCompletionRequest request =
-        parsed(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"continue_final_message":true})");
+    const ChatCompletionRequest request = parsed(
+        R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"continue_final_message":true})");
     EXPECT_TRUE(request.chat.continues_last_message);
     EXPECT_FALSE(asked(R"("continue_final_message":true)").chat.continues_last_message);
 }
@@ -75,10 +76,12 @@ TEST(ChatRequestTest, Tools) {
             "parameters":{"type":"object","required":["b"],"properties":{"b":{"type":["string","null"]},"a":{}}}}},
         {"type":"function","function":{"name":"time"}}],
         "tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"time"}}]}},
-        "parallel_tool_calls":false)").chat;
+        "parallel_tool_calls":false)")
+                                 .chat;
     ASSERT_EQ(chat.tools.size(), 2U);
     EXPECT_EQ(chat.tools[0].description, "Says it.");
-    EXPECT_EQ(chat.tools[0].parameters, R"({"type":"object","required":["b"],"properties":{"b":{"type":["string","null"]},"a":{}}})");
+    EXPECT_EQ(chat.tools[0].parameters,
+              R"({"type":"object","required":["b"],"properties":{"b":{"type":["string","null"]},"a":{}}})");
     EXPECT_TRUE(chat.tools[0].strict);
     EXPECT_EQ(chat.tools[1].parameters, R"({"type":"object","properties":{}})");
     EXPECT_FALSE(chat.tools[1].strict);
@@ -122,7 +125,8 @@ TEST(ChatRequestTest, Sampling) {
 TEST(ChatRequestTest, SeedsOfSixtyFourBits) {
     EXPECT_EQ(asked(R"("seed":-1)").chat.sampling.seed, 0xFFFFFFFFU);
     EXPECT_NE(asked(R"("seed":4294967295)").chat.sampling.seed, 0xFFFFFFFFU);
-    EXPECT_EQ(asked(R"("seed":9223372036854775807)").chat.sampling.seed, asked(R"("seed":9223372036854775807)").chat.sampling.seed);
+    EXPECT_EQ(asked(R"("seed":9223372036854775807)").chat.sampling.seed,
+              asked(R"("seed":9223372036854775807)").chat.sampling.seed);
     EXPECT_NE(asked(R"("seed":4294967296)").chat.sampling.seed, asked(R"("seed":8589934592)").chat.sampling.seed);
 }
 
@@ -147,14 +151,16 @@ TEST(ChatRequestTest, Formats) {
     EXPECT_EQ(asked(R"("response_format":{"type":"text"})").chat.format, AnswerFormat::text);
     EXPECT_EQ(asked(R"("response_format":{"type":"json_object"})").chat.format, AnswerFormat::json_object);
     const ChatRequest chat =
-        asked(R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"z":{},"a":{}}}}})")
+        asked(
+            R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"z":{},"a":{}}}}})")
             .chat;
     EXPECT_EQ(chat.format, AnswerFormat::json_schema);
     EXPECT_EQ(chat.schema, R"({"type":"object","properties":{"z":{},"a":{}}})");
 }
 
 TEST(ChatRequestTest, MemoryAndThinking) {
-    const ChatRequest chat = asked(R"("prompt_cache_key":"session 1","prompt_cache_retention":"24h","reasoning_effort":"low")").chat;
+    const ChatRequest chat =
+        asked(R"("prompt_cache_key":"session 1","prompt_cache_retention":"24h","reasoning_effort":"low")").chat;
     EXPECT_EQ(chat.conversation, "session 1");
     EXPECT_EQ(chat.retention, Retention::one_day);
     EXPECT_TRUE(chat.thinks);
@@ -166,7 +172,8 @@ TEST(ChatRequestTest, MemoryAndThinking) {
 }
 
 TEST(ChatRequestTest, Streams) {
-    const ChatCompletionRequest request = asked(R"("stream":true,"stream_options":{"include_usage":true},"logprobs":true,"top_logprobs":2)");
+    const ChatCompletionRequest request =
+        asked(R"("stream":true,"stream_options":{"include_usage":true},"logprobs":true,"top_logprobs":2)");
     EXPECT_TRUE(request.stream);
     EXPECT_TRUE(request.include_usage);
     EXPECT_EQ(request.chat.top_logprobs, 2U);

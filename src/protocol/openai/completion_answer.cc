@@ -23,7 +23,8 @@ std::vector<std::string> echo_of(const CompletionRequest &request) {
 }
 
 std::size_t character_count(std::string_view text) {
-    return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
 bool is_utf8(std::string_view bytes) {
@@ -128,9 +129,7 @@ std::string CompletionStream::end() {
     return frames.append(kSseDone);
 }
 
-std::string CompletionStream::fail(const ApiError &error) {
-    return sse_frame({{"error", error_object(error)}}).append(kSseDone);
-}
+std::string CompletionStream::fail(const ApiError &error) { return sse_frame({{"error", error_object(error)}}).append(kSseDone); }
 
 CompletionCollector::CompletionCollector(AnswerHead head, const CompletionRequest &request)
     : head_(std::move(head)), echo_(echo_of(request)), choices_(request.chat.choices) {}

@@ -76,7 +76,8 @@ TEST(CompletionAnswerTest, LogProbabilitiesStandSideBySide) {
 TEST(CompletionAnswerTest, ChunksPutTogetherAreTheWholeAnswer) {
     std::mt19937_64 random(test_seed());
     for (int round = 0; round < 200; ++round) {
-        CompletionRequest request = parsed(R"({"prompt":["Once","upon"],"n":2,"stream":true,"stream_options":{"include_usage":true}})");
+        CompletionRequest request =
+            parsed(R"({"prompt":["Once","upon"],"n":2,"stream":true,"stream_options":{"include_usage":true}})");
         request.echo = random() % 2 == 0;
         CompletionStream stream(kHead, request);
         CompletionCollector answer(kHead, request);

@@ -28,9 +28,10 @@ TEST(EmbeddingsTest, Inputs) {
 
 TEST(EmbeddingsTest, Answer) {
     const std::vector<std::vector<float>> vectors = {{0.5F, -1.0F}, {0.0F, 2.0F}};
-    EXPECT_EQ(dump(*embedding_answer(parsed(R"({"input":["a","b"]})"), "m", vectors, 4)),
-              R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,-1.0]},)"
-              R"({"object":"embedding","index":1,"embedding":[0.0,2.0]}],"model":"m","usage":{"prompt_tokens":4,"total_tokens":4}})");
+    EXPECT_EQ(
+        dump(*embedding_answer(parsed(R"({"input":["a","b"]})"), "m", vectors, 4)),
+        R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,-1.0]},)"
+        R"({"object":"embedding","index":1,"embedding":[0.0,2.0]}],"model":"m","usage":{"prompt_tokens":4,"total_tokens":4}})");
     const auto coded = embedding_answer(parsed(R"({"input":["a","b"],"encoding_format":"base64"})"), "m", vectors, 4);
     EXPECT_EQ((*coded)["data"][0]["embedding"], "AAAAPwAAgL8=");
 }

@@ -43,7 +43,8 @@ std::string error_code(const ApiError &error) {
 std::string error_message(const ApiError &error) {
     if (error.kind != ApiErrorKind::prompt_too_long || error.max_tokens == 0) return error.message;
     return std::format(
-        "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens. Please reduce the length "
+        "This model's maximum context length is {} tokens. However, your messages resulted in {} tokens. Please reduce the "
+        "length "
         "of the messages.",
         error.max_tokens, error.tokens);
 }

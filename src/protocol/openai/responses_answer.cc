@@ -84,7 +84,7 @@ std::string ResponsesAnswer::close(std::string_view status) {
         const OrderedJson item = open_item(status);
         data.update({{"name", item["name"]}, {"arguments", text_}});
         frames = event("response.function_call_arguments.done", std::move(data));
-        call_.arguments = text_;
+        call_.arguments = call_arguments(Field(OrderedJson(text_)));  // a call that was cut off is kept as one that can be read
         message_.tool_calls.push_back(std::move(call_));
         call_ = {};
         frames += event("response.output_item.done", {{"output_index", output_.size()}, {"item", item}});
@@ -101,7 +101,7 @@ std::string ResponsesAnswer::close(std::string_view status) {
         OrderedJson item = open_item(status);
         frames += event("response.output_item.done", {{"output_index", output_.size()}, {"item", item}});
         output_.push_back(std::move(item));
-        (is_text ? message_.content : message_.thinking) += text_;
+        join_text(is_text ? message_.content : message_.thinking, text_);
     }
     kind_ = ItemKind::none;
     return frames;
@@ -128,7 +128,10 @@ std::string ResponsesAnswer::begin_call(const ChatCallBegin &call) {
     return frames + open(ItemKind::call);
 }
 
-std::string ResponsesAnswer::begin() { return lifecycle("response.created") + lifecycle("response.in_progress"); }
+std::string ResponsesAnswer::begin() {
+    std::string frames = lifecycle("response.created");
+    return frames += lifecycle("response.in_progress");
+}
 
 std::string ResponsesAnswer::frames(const ChatEvent &chat_event) {
     if (const auto *started = std::get_if<ChatStarted>(&chat_event)) {

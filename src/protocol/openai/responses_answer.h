@@ -6,10 +6,10 @@
 //     send(answer.end(now));                                 // response.completed or .incomplete; or answer.fail(error)
 //     store(answer.response(), request.input_items, the conversation with answer.message() behind it);
 //
-// A request that isn't streamed goes the same way, with nothing sent; its answer is response(). The answer's thinking, text and calls
-// become output items in the order in which they come, each with the events that are documented for it; item ids are made from
-// `id_suffix` and the item's output_index. The object of the last event is response(). Pure; one object for one answer, used by one
-// thread at a time.
+// A request that isn't streamed goes the same way, with nothing sent; its answer is response(). The answer's thinking, text and
+// calls become output items in the order in which they come, each with the events that are documented for it; item ids are made
+// from `id_suffix` and the item's output_index. The object of the last event is response(). Pure; one object for one answer, used
+// by one thread at a time.
 #pragma once
 
 #include <cstdint>

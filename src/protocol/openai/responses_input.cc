@@ -47,10 +47,13 @@ class Conversation {
         ENGRAM_ASSIGN(const std::string role, item["role"].text());
         ENGRAM_TRY(must_be_one_of(item["role"], {"user", "assistant", "system", "developer"}));
         ENGRAM_ASSIGN(std::string text, content_text(item["content"], {"input_text", "output_text", "text"}));
-        ChatMessage message{.role = role == "developer" ? "system" : role, .content = std::move(text)};
-        if (role == "assistant") message.thinking = std::exchange(thinking_, {});
-        messages_.push_back(std::move(message));
-        turn_is_open_ = role == "assistant";
+        if (role == "assistant") {
+            join_text(answer().content, text);
+            return {};
+        }
+        thinking_.clear();  // nothing came of it
+        turn_is_open_ = false;
+        messages_.push_back({.role = role == "developer" ? "system" : role, .content = std::move(text)});
         return {};
     }
 
@@ -58,9 +61,7 @@ class Conversation {
         ENGRAM_ASSIGN(std::string id, item["call_id"].text_that_is_not_empty());
         ENGRAM_ASSIGN(const std::string name, item["name"].text_that_is_not_empty());
         ENGRAM_ASSIGN(const std::string space, item["namespace"].text_or(""));
-        if (!turn_is_open_) messages_.push_back({.role = "assistant", .content = "", .thinking = std::exchange(thinking_, {})});
-        turn_is_open_ = true;
-        messages_.back().tool_calls.push_back({std::move(id), qualified_name(space, name), call_arguments(item["arguments"])});
+        answer().tool_calls.push_back({std::move(id), qualified_name(space, name), call_arguments(item["arguments"])});
         return {};
     }
 
@@ -72,7 +73,8 @@ class Conversation {
             if (std::ranges::none_of(calls, [&](const ChatToolCall &call) { return call.id == id; })) continue;
             std::size_t behind = i + 1;
             while (behind < messages_.size() && messages_[behind].role == "tool") {
-                if (messages_[behind].tool_call_id == id) return item["call_id"].wrong(std::format("call \"{}\" has two outputs", id));
+                if (messages_[behind].tool_call_id == id)
+                    return item["call_id"].wrong(std::format("call \"{}\" has two outputs", id));
                 ++behind;
             }
             turn_is_open_ = turn_is_open_ && behind != messages_.size();
@@ -92,14 +94,20 @@ class Conversation {
         if (text.empty()) {
             ENGRAM_ASSIGN(text, joined_parts(item["summary"]));
         }
-        thinking_ = std::move(text);
-        turn_is_open_ = false;
+        join_text(turn_is_open_ ? messages_.back().thinking : thinking_, text);
         return {};
     }
 
+    // The message of the turn that the model is in; a new one when its last message is complete.
+    ChatMessage &answer() {
+        if (!turn_is_open_) messages_.push_back({.role = "assistant", .content = "", .thinking = std::exchange(thinking_, {})});
+        turn_is_open_ = true;
+        return messages_.back();
+    }
+
     std::vector<ChatMessage> &messages_;
-    std::string thinking_;       // of a reasoning item, for the message or call behind it
-    bool turn_is_open_ = false;  // the last message is an answer that calls may be added to
+    std::string thinking_;       // of reasoning items, for the message or call behind them
+    bool turn_is_open_ = false;  // the last message is an answer, and what comes next of the model belongs to it
 };
 
 std::string made_id(const char *prefix, std::string_view id_suffix, std::size_t index) {
@@ -141,6 +149,11 @@ ApiResult<void> check_outputs(const Field &input, const std::vector<ChatMessage>
 }
 
 }  // namespace
+
+void join_text(std::string &text, std::string_view more) {
+    if (!text.empty() && !more.empty()) text += '\n';
+    text += more;
+}
 
 std::string sealed_thinking(std::string_view thinking) { return base64(std::string(kThinkingMark).append(thinking)); }
 

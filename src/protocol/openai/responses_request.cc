@@ -78,13 +78,15 @@ ApiResult<void> refuse_what_is_not_done(const Field &body) {
     ENGRAM_ASSIGN(const bool background, body["background"].boolean_or(false));
     if (background) return body["background"].wrong("is not possible: answers are given while the client waits");
     if (body["conversation"].present()) {
-        return body["conversation"].wrong("is not possible: use previous_response_id, or prompt_cache_key to name a conversation");
+        return body["conversation"].wrong(
+            "is not possible: use previous_response_id, or prompt_cache_key to name a conversation");
     }
     if (body["prompt"].present()) return body["prompt"].wrong("is not possible: this server keeps no prompt templates");
     return {};
 }
 
-ApiResult<void> read_messages(const Field &body, const StoredResponses &stored, std::string_view id_suffix, ResponsesRequest &request) {
+ApiResult<void> read_messages(const Field &body, const StoredResponses &stored, std::string_view id_suffix,
+                              ResponsesRequest &request) {
     ChatRequest &chat = request.chat;
     ENGRAM_ASSIGN(std::string instructions, body["instructions"].text_or(""));
     ENGRAM_ASSIGN(const std::string previous, body["previous_response_id"].text_or(""));
@@ -142,8 +144,8 @@ OrderedJson echo_json(const Field &body, const ResponsesRequest &request, Ordere
 
 }  // namespace
 
-ApiResult<ResponsesRequest> parse_responses_request(const OrderedJson &json, const StoredResponses &stored, std::string_view id_suffix,
-                                                    const Sampling &defaults) {
+ApiResult<ResponsesRequest> parse_responses_request(const OrderedJson &json, const StoredResponses &stored,
+                                                    std::string_view id_suffix, const Sampling &defaults) {
     const Field body(json);
     ENGRAM_TRY(body.must_be_object());
     ResponsesRequest request;

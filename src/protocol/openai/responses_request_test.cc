@@ -23,9 +23,11 @@ TEST(ResponsesRequestTest, ATextAndItsEcho) {
     EXPECT_TRUE(request.store);
     EXPECT_FALSE(request.stream);
     EXPECT_EQ(request.instruction_messages, 0U);
-    EXPECT_EQ(dump(request.input_items),
-              R"([{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}],"id":"msg_2_in0","status":"completed"}])");
-    EXPECT_EQ(dump(request.echo), dump(json_of(R"({"background":false,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,
+    EXPECT_EQ(
+        dump(request.input_items),
+        R"([{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}],"id":"msg_2_in0","status":"completed"}])");
+    EXPECT_EQ(dump(request.echo),
+              dump(json_of(R"({"background":false,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,
         "metadata":{},"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,
         "reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"default","store":true,"temperature":1.0,
         "text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,
@@ -33,7 +35,8 @@ TEST(ResponsesRequestTest, ATextAndItsEcho) {
 }
 
 TEST(ResponsesRequestTest, FieldsAreRepeatedAsTheyCame) {
-    const ResponsesRequest request = parsed(R"({"input":"hi","instructions":"Be brief.","max_output_tokens":100,"max_tool_calls":3,
+    const ResponsesRequest request =
+        parsed(R"({"input":"hi","instructions":"Be brief.","max_output_tokens":100,"max_tool_calls":3,
         "metadata":{"a":"b"},"parallel_tool_calls":false,"prompt_cache_key":"k","prompt_cache_retention":"24h",
         "reasoning":{"effort":"high","summary":"auto"},"store":false,"stream":true,"temperature":0.7,"top_p":0.95,"top_logprobs":2,
         "text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true},"verbosity":"low"},
@@ -91,6 +94,24 @@ TEST(ResponsesRequestTest, ItemsOfOneTurnBecomeOneMessage) {
     EXPECT_EQ(request.input_items[6]["id"], "fco_2_in6");
 }
 
+TEST(ResponsesRequestTest, AModelsTurnEndsWhereSomebodyElseSpeaks) {
+    const ResponsesRequest request = parsed(R"({"input":[
+        {"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"lost"}]},
+        {"role":"user","content":"a"},
+        {"type":"message","role":"assistant","content":"one"},
+        {"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"aside"}]},
+        {"type":"message","role":"assistant","content":"two"},
+        {"type":"function_call","call_id":"a","name":"f","arguments":"{\"cut"},
+        {"type":"function_call_output","call_id":"a","output":"?"},
+        {"type":"message","role":"assistant","content":"three"}]})");
+    const std::vector<ChatMessage> expected = {
+        {.role = "user", .content = "a"},
+        {.role = "assistant", .content = "one\ntwo", .thinking = "aside", .tool_calls = {{"a", "f", R"({"unparsed":"{\"cut"})"}}},
+        {.role = "tool", .content = "?", .tool_call_id = "a"},
+        {.role = "assistant", .content = "three"}};
+    EXPECT_EQ(request.chat.messages, expected);
+}
+
 TEST(ResponsesRequestTest, ThePreviousResponseGoesBeforeTheInputAndItsInstructionsDont) {
     const ResponsesRequest request = parsed(R"({"previous_response_id":"resp_1","instructions":"New rules.",
         "input":[{"type":"function_call_output","call_id":"call_1","output":"5"},{"role":"user","content":"and?"}]})");
@@ -128,7 +149,8 @@ TEST(ResponsesRequestTest, ThinkingComesBackInTheOpaqueText) {
 
 // As Codex 0.169 sends it.
 TEST(ResponsesRequestTest, NamespacesAndToolsThatNobodyAskedFor) {
-    const ResponsesRequest request = parsed(R"({"model":"m","stream":true,"store":false,"tool_choice":"auto","parallel_tool_calls":true,
+    const ResponsesRequest request =
+        parsed(R"({"model":"m","stream":true,"store":false,"tool_choice":"auto","parallel_tool_calls":true,
         "reasoning":{"summary":"auto"},"include":["reasoning.encrypted_content"],"prompt_cache_key":"01a1","client_metadata":{"x":"y"},
         "tools":[{"type":"function","name":"exec","strict":false,"parameters":{"type":"object","properties":{}}},
             {"type":"namespace","name":"mcp__files","description":"Files.","tools":[

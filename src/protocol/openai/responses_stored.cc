@@ -17,7 +17,8 @@ OrderedJson deleted_response_json(std::string_view id) { return {{"id", id}, {"o
 OrderedJson input_tokens_json(std::uint64_t tokens) { return {{"object", "response.input_tokens"}, {"input_tokens", tokens}}; }
 
 ApiError no_such_response(std::string_view id) {
-    return {.kind = ApiErrorKind::not_found, .message = std::format("Response with id '{}' not found.", id), .param = "response_id"};
+    return {
+        .kind = ApiErrorKind::not_found, .message = std::format("Response with id '{}' not found.", id), .param = "response_id"};
 }
 
 ApiResult<ItemListQuery> parse_item_list_query(std::string_view order, std::string_view limit, std::string_view after) {

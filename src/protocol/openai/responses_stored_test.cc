@@ -20,7 +20,8 @@ std::string page(std::string_view order, std::string_view limit, std::string_vie
 TEST(ResponsesStoredTest, PagesOfItems) {
     EXPECT_EQ(page("", "", ""),
               R"({"object":"list","data":[{"id":"c"},{"id":"b"},{"id":"a"}],"first_id":"c","last_id":"a","has_more":false})");
-    EXPECT_EQ(page("asc", "2", ""), R"({"object":"list","data":[{"id":"a"},{"id":"b"}],"first_id":"a","last_id":"b","has_more":true})");
+    EXPECT_EQ(page("asc", "2", ""),
+              R"({"object":"list","data":[{"id":"a"},{"id":"b"}],"first_id":"a","last_id":"b","has_more":true})");
     EXPECT_EQ(page("asc", "2", "b"), R"({"object":"list","data":[{"id":"c"}],"first_id":"c","last_id":"c","has_more":false})");
     EXPECT_EQ(page("desc", "1", "a"), R"({"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false})");
     EXPECT_EQ(page("down", "", ""), R"(order: must be "asc" or "desc")");
@@ -32,8 +33,9 @@ TEST(ResponsesStoredTest, PagesOfItems) {
 TEST(ResponsesStoredTest, SmallAnswers) {
     EXPECT_EQ(dump(deleted_response_json("resp_1")), R"({"id":"resp_1","object":"response","deleted":true})");
     EXPECT_EQ(dump(input_tokens_json(7)), R"({"object":"response.input_tokens","input_tokens":7})");
-    EXPECT_EQ(error_body(no_such_response("resp_1")),
-              R"({"error":{"message":"Response with id 'resp_1' not found.","type":"invalid_request_error","param":"response_id","code":"not_found"}})");
+    EXPECT_EQ(
+        error_body(no_such_response("resp_1")),
+        R"({"error":{"message":"Response with id 'resp_1' not found.","type":"invalid_request_error","param":"response_id","code":"not_found"}})");
 }
 
 }  // namespace

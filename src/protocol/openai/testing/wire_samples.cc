@@ -110,13 +110,16 @@ std::vector<OrderedJson> sse_data(std::string_view frames) {
         frames.remove_prefix(end + 2);
         EXPECT_EQ(data.find('\n'), std::string_view::npos);
         list.push_back(data == "[DONE]" ? OrderedJson("[DONE]") : json_of(data));
-        if (!event.empty()) EXPECT_EQ(list.back().value("type", ""), event);
+        if (!event.empty()) {
+            EXPECT_EQ(list.back().value("type", ""), event);
+        }
     }
     return list;
 }
 
 std::vector<ChatEvent> random_events(std::mt19937_64 &random, std::uint32_t choices, bool thinking_and_calls) {
-    ChatStarted started{.prompt_tokens = 100 + random() % 100, .cached_tokens = random() % 100, .tier = "disk", .restore_ms = 1.5};
+    ChatStarted started{
+        .prompt_tokens = 100 + random() % 100, .cached_tokens = random() % 100, .tier = "disk", .restore_ms = 1.5};
     if (random() % 2 == 0) started.miss = PrefixMiss{.at_token = 3, .reason = "diverged: a date"};
     if (random() % 2 == 0) started.repairs = {"a header was left out"};
     std::vector<ChatEvent> events = {started, ChatProgress{.done = 1, .total = 2}};
@@ -209,12 +212,11 @@ std::optional<std::vector<ChatMessage>> OneStoredResponse::conversation(std::str
 }
 
 std::optional<OrderedJson> OneStoredResponse::item(std::string_view item_id) const {
-    if (item_id == "msg_1") {
-        return json_of(R"({"type":"message","id":"msg_1","role":"user","status":"completed",
-            "content":[{"type":"input_text","text":"hi"}]})");
-    }
-    if (item_id == "fc_1") {
-        return json_of(R"({"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{}","status":"completed"})");
+    static const OrderedJson items = json_of(R"([
+        {"type":"message","id":"msg_1","role":"user","status":"completed","content":[{"type":"input_text","text":"hi"}]},
+        {"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{}","status":"completed"}])");
+    for (const OrderedJson &item : items) {
+        if (item["id"] == item_id) return std::optional<OrderedJson>(std::in_place, item);
     }
     return std::nullopt;
 }

@@ -1,5 +1,5 @@
-// What several tests of this folder need: answers made at random, streams taken apart and put together the way the official package
-// does it, and requests with what is to become of them.
+// What several tests of this folder need: answers made at random, streams taken apart and put together the way the official
+// package does it, and requests with what is to become of them.
 #pragma once
 
 #include <optional>
@@ -26,8 +26,8 @@ std::vector<ChatEvent> random_events(std::mt19937_64 &random, std::uint32_t choi
 // Chat completion chunks into a completion, as the package's ChatCompletionStream does it (and reasoning_content like content).
 OrderedJson assembled_chat(const std::vector<OrderedJson> &chunks);
 
-// Events of the Responses API into a response, as the package's accumulateResponse does it, without using what the last event says
-// but its status, usage and the like.
+// Events of the Responses API into a response, as the package's accumulateResponse does it, without using what the last event
+// says but its status, usage and the like.
 OrderedJson assembled_response(const std::vector<OrderedJson> &events);
 
 enum class Endpoint : std::uint8_t { chat, completions, responses, embeddings };
