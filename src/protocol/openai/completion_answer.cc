@@ -80,7 +80,7 @@ const char *reason_text(FinishReason reason) { return reason == FinishReason::to
 CompletionStream::CompletionStream(AnswerHead head, const CompletionRequest &request)
     : head_(std::move(head)), echo_(echo_of(request)), choices_(request.chat.choices), include_usage_(request.include_usage) {}
 
-std::string CompletionStream::frame(std::size_t index, OrderedJson choice) {
+std::string CompletionStream::frame(std::size_t index, const OrderedJson &choice) {
     OrderedJson json = head_json(head_);
     OrderedJson part = {{"text", ""}, {"index", index}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
     part.update(choice);

@@ -46,7 +46,7 @@ class CompletionStream {
     std::string fail(const ApiError &error);
 
   private:
-    std::string frame(std::size_t index, OrderedJson choice);
+    std::string frame(std::size_t index, const OrderedJson &choice);
 
     AnswerHead head_;
     std::vector<std::string> echo_;  // of each prompt; empty: not wanted

@@ -47,18 +47,18 @@ TEST(OpenAiRequests, AreAcceptedOrRefusedByName) {
 
 // Somewhere in the body a value becomes another one, goes, or comes twice.
 void damage(OrderedJson &json, std::mt19937_64 &random) {
-    static const std::vector<OrderedJson> foreign = {nullptr,
-                                                     true,
-                                                     -1,
-                                                     5,
-                                                     1e300,
-                                                     "",
-                                                     "function",
-                                                     "x\xC3\xBC",
-                                                     OrderedJson::array(),
-                                                     OrderedJson::object(),
-                                                     OrderedJson::array({1}),
-                                                     json_of(R"([{"type":"text"}])")};
+    static const std::vector<OrderedJson> kForeign = {nullptr,
+                                                      true,
+                                                      -1,
+                                                      5,
+                                                      1e300,
+                                                      "",
+                                                      "function",
+                                                      "x\xC3\xBC",
+                                                      OrderedJson::array(),
+                                                      OrderedJson::object(),
+                                                      OrderedJson::array({1}),
+                                                      json_of(R"([{"type":"text"}])")};
     if (json.is_structured() && !json.empty() && random() % 8 != 0) {
         const auto place = std::next(json.begin(), static_cast<std::ptrdiff_t>(random() % json.size()));
         if (random() % 12 == 0) {
@@ -70,7 +70,7 @@ void damage(OrderedJson &json, std::mt19937_64 &random) {
         }
         return;
     }
-    json = foreign[random() % foreign.size()];
+    json = kForeign[random() % kForeign.size()];
 }
 
 TEST(OpenAiRequests, AreNeverTrustedWhenTheyAreDamaged) {

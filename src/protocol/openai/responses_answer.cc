@@ -20,7 +20,7 @@ ResponsesAnswer::ResponsesAnswer(AnswerHead head, const ResponsesRequest &reques
       encrypted_thinking_(request.encrypted_thinking),
       streams_(request.stream) {}
 
-std::string ResponsesAnswer::event(std::string_view type, OrderedJson data) {
+std::string ResponsesAnswer::event(std::string_view type, const OrderedJson &data) {
     if (!streams_) return {};
     OrderedJson json = {{"type", type}, {"sequence_number", sequence_++}};
     json.update(data);
@@ -73,7 +73,7 @@ std::string ResponsesAnswer::open(ItemKind kind) {
     if (kind == ItemKind::call) return frames;
     OrderedJson data = place();
     data.update({{"content_index", 0}, {"part", open_part()}});
-    return frames + event("response.content_part.added", std::move(data));
+    return frames + event("response.content_part.added", data);
 }
 
 std::string ResponsesAnswer::close(std::string_view status) {
@@ -83,7 +83,7 @@ std::string ResponsesAnswer::close(std::string_view status) {
     if (kind_ == ItemKind::call) {
         const OrderedJson item = open_item(status);
         data.update({{"name", item["name"]}, {"arguments", text_}});
-        frames = event("response.function_call_arguments.done", std::move(data));
+        frames = event("response.function_call_arguments.done", data);
         call_.arguments = call_arguments(Field(OrderedJson(text_)));  // a call that was cut off is kept as one that can be read
         message_.tool_calls.push_back(std::move(call_));
         call_ = {};
@@ -96,8 +96,8 @@ std::string ResponsesAnswer::close(std::string_view status) {
         data["text"] = text_;
         const bool is_text = kind_ == ItemKind::text;
         if (is_text) data["logprobs"] = logprobs_;
-        frames = event(is_text ? "response.output_text.done" : "response.reasoning_text.done", std::move(data));
-        frames += event("response.content_part.done", std::move(part_data));
+        frames = event(is_text ? "response.output_text.done" : "response.reasoning_text.done", data);
+        frames += event("response.content_part.done", part_data);
         OrderedJson item = open_item(status);
         frames += event("response.output_item.done", {{"output_index", output_.size()}, {"item", item}});
         output_.push_back(std::move(item));
@@ -116,10 +116,10 @@ std::string ResponsesAnswer::add_text(ItemKind kind, const std::string &text, co
     text_ += text;
     OrderedJson data = place();
     data.update({{"content_index", 0}, {"delta", text}});
-    if (kind == ItemKind::thinking) return frames + event("response.reasoning_text.delta", std::move(data));
+    if (kind == ItemKind::thinking) return frames + event("response.reasoning_text.delta", data);
     data["logprobs"] = logprobs_json(logprobs);
     for (const OrderedJson &token : data["logprobs"]) logprobs_.push_back(token);
-    return frames + event("response.output_text.delta", std::move(data));
+    return frames + event("response.output_text.delta", data);
 }
 
 std::string ResponsesAnswer::begin_call(const ChatCallBegin &call) {
@@ -147,7 +147,7 @@ std::string ResponsesAnswer::frames(const ChatEvent &chat_event) {
         text_ += piece->text;
         OrderedJson data = place();
         data["delta"] = piece->text;
-        return event("response.function_call_arguments.delta", std::move(data));
+        return event("response.function_call_arguments.delta", data);
     } else if (std::holds_alternative<ChatCallEnd>(chat_event)) {
         return close("completed");
     } else if (const auto *finished = std::get_if<ChatFinished>(&chat_event)) {

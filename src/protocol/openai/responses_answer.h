@@ -41,7 +41,7 @@ class ResponsesAnswer {
     enum class ItemKind : std::uint8_t { none, thinking, text, call };
     enum class Status : std::uint8_t { in_progress, completed, incomplete, cancelled, failed };
 
-    std::string event(std::string_view type, OrderedJson data);
+    std::string event(std::string_view type, const OrderedJson &data);
     OrderedJson place() const;  // output_index and item_id of the open item
     OrderedJson open_part() const;
     OrderedJson open_item(std::string_view status) const;

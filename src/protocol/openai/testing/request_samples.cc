@@ -239,13 +239,13 @@ const std::vector<RequestSample> kOthers = {
 }  // namespace
 
 const std::vector<RequestSample> &request_samples() {
-    static const std::vector<RequestSample> all = [] {
+    static const std::vector<RequestSample> kAll = [] {
         std::vector<RequestSample> list;
         for (const auto *part : {&kChatMessages, &kChatTools, &kChatFields, &kOthers})
             list.insert(list.end(), part->begin(), part->end());
         return list;
     }();
-    return all;
+    return kAll;
 }
 
 }  // namespace engram::protocol::openai

@@ -8,9 +8,9 @@ namespace engram::protocol::openai {
 namespace {
 
 std::vector<std::string> random_pieces(std::mt19937_64 &random, std::size_t most) {
-    static const std::vector<std::string> words = {"a", " word", "ü", "\n", "\"quoted\"", "日本", "", "\\", " 7", "data: "};
+    static const std::vector<std::string> kWords = {"a", " word", "ü", "\n", "\"quoted\"", "日本", "", "\\", " 7", "data: "};
     std::vector<std::string> pieces(random() % (most + 1));
-    for (std::string &piece : pieces) piece = words[random() % words.size()];
+    for (std::string &piece : pieces) piece = kWords[random() % kWords.size()];
     return pieces;
 }
 
@@ -212,10 +212,10 @@ std::optional<std::vector<ChatMessage>> OneStoredResponse::conversation(std::str
 }
 
 std::optional<OrderedJson> OneStoredResponse::item(std::string_view item_id) const {
-    static const OrderedJson items = json_of(R"([
+    static const OrderedJson kItems = json_of(R"([
         {"type":"message","id":"msg_1","role":"user","status":"completed","content":[{"type":"input_text","text":"hi"}]},
         {"type":"function_call","id":"fc_1","call_id":"call_1","name":"f","arguments":"{}","status":"completed"}])");
-    for (const OrderedJson &item : items) {
+    for (const OrderedJson &item : kItems) {
         if (item["id"] == item_id) return std::optional<OrderedJson>(std::in_place, item);
     }
     return std::nullopt;
