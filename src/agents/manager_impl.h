@@ -66,7 +66,7 @@ class AgentManager::Impl {
         std::size_t first_new_token = 0;
         std::optional<Manifest> older;  // the manifest that this turn supersedes
         bool asks = false;              // for an answer
-        bool has_tools = false;         // which the answer may call
+        std::string tools;              // which the answer may call
     };
     // `added` follows what was said so far; `asks`: the model is to answer it.
     Result<Prepared> prepare(const AgentKey &key, std::vector<MessageRow> added, bool asks) const;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agents/manager_impl.h"
+#include "chat/answer_reader.h"
 #include "chat/tool_call.h"
 
 namespace engram {
@@ -22,13 +23,16 @@ std::vector<TemplateMessage> history_of(const AgentRow &row, std::span<const Mes
 }
 
 // The answer as the transcript keeps it.
-MessageRow answer_message(TurnResult &result, bool has_tools, std::int64_t now) {
+MessageRow answer_message(TurnResult &result, const AnswerStyle &style, const std::string &tools, std::int64_t now) {
     MessageRow message{.role = "assistant", .content = result.text, .created_ms = now};
-    if (!has_tools) return message;
-    auto parsed = parse_answer(result.text);
-    if (!parsed || parsed->calls.empty()) return message;
-    message.content = std::move(parsed->text);
-    message.tool_calls = result.tool_calls = tool_calls_json(parsed->calls);
+    if (tools.empty()) return message;
+    ParsedAnswer parsed = read_answer(style, parse_tools(tools).value_or(std::vector<ChatTool>()), false, result.text);
+    if (parsed.calls.empty() || !parsed.malformed.empty()) return message;
+    message.content = std::move(parsed.text);
+    if (!parsed.thinking.empty() && !style.think_open.empty()) {
+        message.content = std::format("{}\n{}\n{}\n\n{}", style.think_open, parsed.thinking, style.think_close, message.content);
+    }
+    message.tool_calls = result.tool_calls = tool_calls_json(parsed.calls);
     return message;
 }
 
@@ -124,7 +128,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey 
     prepared.first_new_token = committed.size();
     prepared.messages = std::move(messages_added);
     prepared.asks = asks;
-    prepared.has_tools = !row.tools.empty();
+    prepared.tools = row.tools;
 
     const auto manifest = newest_manifest(key);
     if (manifest) prepared.older = *manifest;
@@ -154,7 +158,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_turn(const Agen
     ENGRAM_ASSIGN(Prepared prepared,
                   prepare(key, {{.role = request.role, .content = request.prompt, .created_ms = now_ms()}}, true));
     ENGRAM_ASSIGN(prepared.plan.sampler, Sampler::create(*model, request.sampling));
-    if (prepared.has_tools) prepared.plan.visible_marks = tool_call_marks();
+    if (!prepared.tools.empty()) prepared.plan.visible_marks = chat->answer_style().visible_marks();
     prepared.plan.max_tokens = request.max_tokens;
     prepared.plan.priority = request.priority;
     prepared.plan.stop_strings = request.sampling.stop;
@@ -235,7 +239,7 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
                                   prepared.plan.tokens.end());
     new_tokens.insert(new_tokens.end(), result.tokens.begin(), result.tokens.end());
     const std::int64_t now = now_ms();
-    if (prepared.asks) prepared.messages.push_back(answer_message(result, prepared.has_tools, now));
+    if (prepared.asks) prepared.messages.push_back(answer_message(result, chat->answer_style(), prepared.tools, now));
     const Manifest nothing{
         .fingerprint = context->fingerprint(), .block_tokens = options.storage.block_tokens, .n_kv = 0, .parts = {}};
     const bool stale = prepared.older && prepared.keep_tokens < prepared.older->n_kv;

@@ -33,7 +33,7 @@ struct TurnPlan {
     std::optional<Sampler> sampler;    // of a turn that answers
     std::uint32_t max_tokens = 0;
     std::vector<std::string> stop_strings;
-    std::span<const std::string_view> visible_marks;  // texts of control tokens that belong to the answer's text
+    std::vector<std::string> visible_marks;  // texts of control tokens that belong to the answer's text
     std::stop_token stop;
     std::int32_t priority = 0;
     bool probe = false;      // compute the last token's logits only; sample nothing, save nothing

@@ -24,13 +24,15 @@ constexpr std::string_view kUserProbe = "engramprobeuser";
 constexpr std::string_view kAnswerProbe = "engramprobeanswer";
 constexpr std::string_view kSecondUserProbe = "engramprobesecond";
 
-constexpr std::string_view kToolProbe = "engramprobetool";
 constexpr std::string_view kToolsProbe =
-    R"([{"type":"function","function":{"name":"engramprobetool","description":"engramprobedescription",)"
+    R"([{"type":"function","function":{"name":"engramprobefirst","description":"engramprobedescription",)"
     R"("parameters":{"type":"object","properties":{"engramprobeargument":{"type":"string","description":"engramprobe"}},)"
     R"("required":["engramprobeargument"]}}}])";
-constexpr std::string_view kCallsProbe =
-    R"([{"type":"function","function":{"name":"engramprobetool","arguments":{"engramprobeargument":"engramprobevalue"}}}])";
+
+std::string call_probe(std::string_view name) {
+    return std::format(R"({{"type":"function","function":{{"name":"{}","arguments":{{"{}":"engramprobevalue"}}}}}})", name,
+                       kProbeArgument);
+}
 
 constexpr std::string_view kSystem = "system";
 constexpr std::string_view kUser = "user";
@@ -105,8 +107,10 @@ std::size_t marker_length(std::string_view text, std::string_view eos) {
 
 class JinjaChatTemplate final : public ChatTemplate {
   public:
-    JinjaChatTemplate(JinjaTemplate jinja, std::string_view bos, std::string_view eos)
-        : jinja_(std::move(jinja)), bos_(bos), eos_(eos) {}
+    JinjaChatTemplate(JinjaTemplate jinja, std::string_view source, std::string_view bos, std::string_view eos)
+        : jinja_(std::move(jinja)), source_(source), bos_(bos), eos_(eos) {}
+
+    const AnswerStyle &answer_style() const override { return style_; }
 
     // Learns by rendering probes what the template supports. Only called before the object is handed out.
     Result<void> probe() {
@@ -130,10 +134,8 @@ class JinjaChatTemplate final : public ChatTemplate {
             renders_in_order(
                 {{{kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kSystem, kSystemProbe}, {kUser, kSecondUserProbe}}});
         const Result<std::string> tools = render_raw(user, true, kToolsProbe);
-        knows_tools_ = tools.has_value() && tools->contains(kToolProbe);
-        const std::vector<TemplateMessage> call = {user.front(), {std::string(kAssistant), {}, std::string(kCallsProbe)}};
-        const Result<std::string> calls = render_raw(call, false);
-        knows_calls_ = calls.has_value() && calls->contains(kToolProbe) && calls->contains("engramprobevalue");
+        knows_tools_ = tools.has_value() && tools->contains(kFirstProbe);
+        probe_calls(user.front());
         return {};
     }
 
@@ -177,6 +179,21 @@ class JinjaChatTemplate final : public ChatTemplate {
     }
 
   private:
+    // What the template makes of calls, and so how the model writes them.
+    void probe_calls(const TemplateMessage &user) {
+        const auto answered = [&](std::string content, std::string calls) {
+            const std::vector<TemplateMessage> messages = {user, {std::string(kAssistant), std::move(content), std::move(calls)}};
+            return render_raw(messages, false).value_or(std::string());
+        };
+        const std::string no_call = answered(std::string(kAnswerProbe), {});
+        const std::string one = answered({}, std::format("[{}]", call_probe(kFirstProbe)));
+        const std::string two = answered({}, std::format("[{},{}]", call_probe(kFirstProbe), call_probe(kSecondProbe)));
+        knows_calls_ = one.contains(kFirstProbe) && one.contains("engramprobevalue");
+        const bool knows_two = knows_calls_ && two.contains(kFirstProbe) && two.contains(kSecondProbe);
+        style_ = style_of(
+            {.source = source_, .no_call = no_call, .one_call = knows_calls_ ? one : "", .two_calls = knows_two ? two : ""});
+    }
+
     struct Probe {
         std::string_view role;
         std::string_view content;
@@ -336,7 +353,8 @@ class JinjaChatTemplate final : public ChatTemplate {
     }
 
     JinjaTemplate jinja_;
-    std::string bos_, eos_;
+    std::string source_, bos_, eos_;
+    AnswerStyle style_;
     bool typed_content_ = false;
     bool system_first_ = false;     // one system message, at the front
     bool system_anywhere_ = false;  // and between other messages
@@ -348,7 +366,7 @@ class JinjaChatTemplate final : public ChatTemplate {
 
 Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string_view jinja, std::string_view bos, std::string_view eos) {
     ENGRAM_ASSIGN(JinjaTemplate parsed, JinjaTemplate::parse(jinja.empty() ? kChatMl : jinja));
-    auto result = std::make_unique<JinjaChatTemplate>(std::move(parsed), bos, eos);
+    auto result = std::make_unique<JinjaChatTemplate>(std::move(parsed), jinja, bos, eos);
     ENGRAM_TRY(result->probe());
     return result;
 }

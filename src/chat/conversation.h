@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/answer_style.h"
 #include "engram/error.h"
 
 namespace engram {
@@ -30,6 +31,9 @@ class ChatTemplate {
     // invalid_argument: the template can't be parsed or rendered (with the reason).
     static Result<std::unique_ptr<ChatTemplate>> create(std::string_view jinja, std::string_view bos, std::string_view eos);
     virtual ~ChatTemplate() = default;
+
+    // How the model's answers are to be read.
+    virtual const AnswerStyle &answer_style() const = 0;
 
     // In all of these, `tools` is the conversation's list of tools as JSON, always the same for one conversation (a template puts
     // it at the front); empty: none. unsupported: there are tools, or calls in a message, and the template knows none.

@@ -1,7 +1,5 @@
 #include "chat/tool_call.h"
 
-#include <algorithm>
-#include <array>
 #include <format>
 #include <utility>
 
@@ -11,27 +9,11 @@ namespace engram {
 namespace {
 
 constexpr std::size_t kMaxToolBytes = 4UZ << 20U;
-constexpr std::string_view kOpen = "<tool_call>";
-constexpr std::string_view kClose = "</tool_call>";
-constexpr std::string_view kPythonTag = "<|python_tag|>";
-constexpr std::string_view kMistral = "[TOOL_CALLS]";
-constexpr std::array<std::string_view, 4> kMarks{kOpen, kClose, kPythonTag, kMistral};
-
 constexpr std::string_view kSpace = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) {
     const std::size_t first = text.find_first_not_of(kSpace);
     return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-void append_line(std::string &text, std::string_view more) {
-    more = trimmed(more);
-    if (!text.empty() && !more.empty()) text += '\n';
-    text += more;
-}
-
-std::unexpected<Error> no_call(std::string_view why) {
-    return fail(ErrorCode::invalid_argument, std::format("the answer's tool call is malformed: {}", why));
 }
 
 const OrderedJson *member(const OrderedJson &object, const char *name) {
@@ -61,77 +43,21 @@ Result<ToolCall> call_of(const OrderedJson &object) {
     return call;
 }
 
-Result<ToolCall> call_in(std::string_view json) {
-    auto parsed = parse_bounded_json(json, kMaxToolBytes);
-    if (!parsed) return no_call(parsed.error().message);
-    auto call = call_of(*parsed);
-    if (!call) return no_call(call.error().message);
-    return call;
-}
-
-Result<ParsedAnswer> hermes(std::string_view answer) {
-    ParsedAnswer parsed;
-    for (std::size_t at = answer.find(kOpen); at != std::string_view::npos; at = answer.find(kOpen)) {
-        append_line(parsed.text, answer.substr(0, at));
-        answer.remove_prefix(at + kOpen.size());
-        const std::size_t end = answer.find(kClose);  // missing where it is an end-of-turn token, or was cut off
-        ENGRAM_ASSIGN(ToolCall call, call_in(answer.substr(0, end)));
-        parsed.calls.push_back(std::move(call));
-        answer.remove_prefix(end == std::string_view::npos ? answer.size() : end + kClose.size());
-    }
-    append_line(parsed.text, answer);
-    return parsed;
-}
-
-Result<ParsedAnswer> mistral(std::string_view answer, std::size_t mark) {
-    ParsedAnswer parsed;
-    append_line(parsed.text, answer.substr(0, mark));
-    const auto list = parse_bounded_json(answer.substr(mark + kMistral.size()), kMaxToolBytes);
-    if (!list) return no_call(list.error().message);
-    if (!list->is_array() || list->empty()) return no_call("after [TOOL_CALLS] there is no list of calls");
-    for (const OrderedJson &item : *list) {
-        auto call = call_of(item);
-        if (!call) return no_call(call.error().message);
-        parsed.calls.push_back(*std::move(call));
-    }
-    return parsed;
-}
-
-// An object whose first member is "name" can only be meant as a call.
-bool begins_bare_call(std::string_view text) {
-    if (!text.starts_with('{')) return false;
-    text = text.substr(std::min(text.size(), text.find_first_not_of(kSpace, 1)));
-    if (!text.starts_with("\"name\"")) return false;
-    text.remove_prefix(6);
-    return text.substr(std::min(text.size(), text.find_first_not_of(kSpace))).starts_with(':');
-}
-
 }  // namespace
 
-std::span<const std::string_view> tool_call_marks() { return kMarks; }
-
-Result<ParsedAnswer> parse_answer(std::string_view answer) {
-    if (answer.contains(kOpen)) return hermes(answer);
-    if (const std::size_t mark = answer.find(kMistral); mark != std::string_view::npos) return mistral(answer, mark);
-    std::string_view bare = trimmed(answer);
-    const bool tagged = bare.starts_with(kPythonTag);
-    if (tagged) bare.remove_prefix(kPythonTag.size());
-    if (!tagged && !begins_bare_call(bare)) return ParsedAnswer{.text = std::string(answer), .calls = {}};
-    const auto parsed = parse_bounded_json(bare, kMaxToolBytes);
-    if (!parsed) return no_call(parsed.error().message);
-    const bool has_arguments = member(*parsed, "parameters") != nullptr || member(*parsed, "arguments") != nullptr;
-    if (!tagged && !has_arguments) return ParsedAnswer{.text = std::string(answer), .calls = {}};  // JSON that was asked for
-    auto call = call_of(*parsed);
-    if (!call) return no_call(call.error().message);
-    return ParsedAnswer{.text = {}, .calls = {*std::move(call)}};
+Result<ToolCall> parse_call(std::string_view json) {
+    ENGRAM_ASSIGN(const OrderedJson parsed, parse_bounded_json(json, kMaxToolBytes));
+    const OrderedJson *function = member(parsed, "function");
+    return call_of(function != nullptr && function->is_object() ? *function : parsed);
 }
 
 std::string tool_calls_json(std::span<const ToolCall> calls) {
     std::string json;
     for (const ToolCall &call : calls) {
         json += json.empty() ? "[" : ",";
-        json += std::format(R"({{"type":"function","function":{{"name":{},"arguments":{}}}}})", OrderedJson(call.name).dump(),
-                            call.arguments);
+        const std::string id = call.id.empty() ? "" : std::format(R"("id":{},)", OrderedJson(call.id).dump());
+        json += std::format(R"({{{}"type":"function","function":{{"name":{},"arguments":{}}}}})", id,
+                            OrderedJson(call.name).dump(), call.arguments);
     }
     return json.empty() ? json : json + "]";
 }
@@ -150,6 +76,7 @@ Result<std::vector<ToolCall>> parse_tool_calls(std::string_view json) {
             return std::unexpected(
                 std::move(call.error()).within(std::format("tool call {} of a message is wrong", calls.size())));
         }
+        if (const OrderedJson *id = member(item, "id"); id != nullptr && id->is_string()) call->id = id->get<std::string>();
         calls.push_back(*std::move(call));
     }
     return calls;
@@ -174,6 +101,21 @@ Result<std::string> checked_tools(std::string_view json) {
         }
     }
     return list->empty() ? std::string() : list->dump();
+}
+
+Result<std::vector<ChatTool>> parse_tools(std::string_view json) {
+    ENGRAM_ASSIGN(const std::string checked, checked_tools(json));
+    std::vector<ChatTool> tools;
+    if (checked.empty()) return tools;
+    for (const OrderedJson &item : OrderedJson::parse(checked, nullptr, false)) {
+        const OrderedJson &function = item["function"];
+        ChatTool tool{.name = function["name"].get<std::string>(), .description = {}};
+        const OrderedJson *description = member(function, "description");
+        if (description != nullptr && description->is_string()) tool.description = description->get<std::string>();
+        if (const OrderedJson *parameters = member(function, "parameters")) tool.parameters = parameters->dump();
+        tools.push_back(std::move(tool));
+    }
+    return tools;
 }
 
 }  // namespace engram

@@ -8,9 +8,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
     using namespace engram;
     const std::string_view text(reinterpret_cast<const char *>(data), size);
-    if (const auto answer = parse_answer(text)) {
-        const auto again = parse_tool_calls(tool_calls_json(answer->calls));
-        if (!again || *again != answer->calls) std::abort();
+    if (const auto call = parse_call(text)) {
+        const auto again = parse_tool_calls(tool_calls_json(std::span(&*call, 1)));
+        if (!again || again->size() != 1 || again->front() != *call) std::abort();
     }
     if (const auto calls = parse_tool_calls(text)) {
         const auto again = parse_tool_calls(tool_calls_json(*calls));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "chat/answer_reader.h"
+
 namespace engram::eval {
 namespace {
 
@@ -79,9 +81,9 @@ bool calls_are_right(const Expectation &expect, const Answer &answer) {
 }  // namespace
 
 Answer answer_of(std::string text) {
-    auto parsed = parse_answer(text);
-    if (!parsed) return {.text = std::move(text), .calls = {}, .malformed = std::move(parsed.error().message)};
-    return {.text = std::move(parsed->text), .calls = std::move(parsed->calls), .malformed = {}};
+    ParsedAnswer parsed = read_answer(AnswerStyle::common(), {}, false, text);
+    if (!parsed.malformed.empty()) return {.text = std::move(text), .calls = {}, .malformed = std::move(parsed.malformed)};
+    return {.text = std::move(parsed.text), .calls = std::move(parsed.calls), .malformed = {}};
 }
 
 bool holds_phrase(std::string_view text, std::string_view phrase) { return holds_folded(folded(text), folded(phrase)); }
