@@ -1,0 +1,127 @@
+// Several agents, and tenants, in one context: what they share, and what they don't.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "agents/testing_manager.h"
+
+namespace engram {
+namespace {
+
+using testing::filler;
+using testing::must;
+using testing::open_manager;
+using testing::say;
+using testing::TemporaryFolder;
+using testing::tiny_manager;
+
+class SharingTest : public ::testing::Test {
+  protected:
+    TemporaryFolder home_;
+};
+
+// Agents that begin alike and start together: the beginning is computed by one of them.
+TEST_F(SharingTest, OnePrefillServesAllThatWaitForIt) {
+    for (const char *geometry : {"tiny-llama", "tiny-gemma3", "tiny-lfm2"}) {
+        SCOPED_TRACE(geometry);
+        TemporaryFolder alone_home, home;
+        const std::string system = "You are one of many. " + filler(900, 7);
+        const auto options = [&](const TemporaryFolder &folder) {
+            ManagerOptions with = tiny_manager(folder.path(), geometry);
+            with.model.context_tokens = 16384;
+            return with;
+        };
+        std::vector<AgentManager::BatchItem> items;
+        std::vector<std::vector<std::int32_t>> expected;
+        for (int i = 0; i < 4; ++i) {
+            items.push_back({.id = "a" + std::to_string(i),
+                             .request = {.prompt = "Number " + std::to_string(i) + ": " + filler(10, i), .max_tokens = 12}});
+        }
+        auto manager = open_manager(options(home));
+        for (const auto &item : items) must(manager->create({.id = item.id, .system_prompt = system}));
+        const auto results = manager->generate_batch(items);
+        std::uint64_t prompt = 0, computed = 0, whole = 0;
+        for (const auto &result : results) {
+            ASSERT_TRUE(result.has_value()) << result.error().message;
+            prompt = std::max(prompt, result->prompt_tokens);
+            computed += result->computed_tokens;
+            whole += result->computed_tokens == result->prompt_tokens ? 1 : 0;
+            EXPECT_EQ(result->computed_tokens + result->reused_tokens, result->prompt_tokens);
+        }
+        EXPECT_EQ(whole, 1U) << "all but one had to compute only what is their own";
+        EXPECT_LT(computed, prompt + 3 * 300);
+        // What they said is what each says alone.
+        if (manager->stats().memory_class != "attention") continue;
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            TemporaryFolder own;
+            auto other = open_manager(options(own));
+            must(other->create({.id = "a", .system_prompt = system}));
+            EXPECT_EQ(must(other->generate("a", items[i].request)).tokens, results[i]->tokens) << i;
+        }
+    }
+}
+
+TEST_F(SharingTest, WhoWaitsForAnothersPrefillCanGiveUp) {
+    ManagerOptions options = tiny_manager(home_.path());
+    options.model.context_tokens = 16384;
+    auto manager = open_manager(options);
+    const std::string system = "You are one of many. " + filler(1200, 7);
+    must(manager->create({.id = "first", .system_prompt = system}));
+    must(manager->create({.id = "second", .system_prompt = system}));
+    std::stop_source first_stop, second_stop;
+    std::promise<void> reading;
+    std::once_flag once;
+    std::jthread first([&] {
+        const auto result = manager->generate(
+            "first", {.prompt = "go",
+                      .max_tokens = 4000,
+                      .on_prefill = [&](std::uint64_t, std::uint64_t) { std::call_once(once, [&] { reading.set_value(); }); },
+                      .stop = first_stop.get_token()});
+        if (!result) {
+            EXPECT_EQ(result.error().code, ErrorCode::cancelled) << result.error().message;
+        }
+        std::call_once(once, [&] { reading.set_value(); });
+    });
+    reading.get_future().wait();
+    second_stop.request_stop();
+    const auto second = manager->generate("second", {.prompt = "go", .max_tokens = 4, .stop = second_stop.get_token()});
+    EXPECT_EQ(second.error().code, ErrorCode::cancelled);
+    first_stop.request_stop();  // and when the one that reads gives up, the next one goes on with what was read
+    first.join();
+    const TurnResult third = say(*manager, "second", "go", 4);
+    EXPECT_GT(third.reused_tokens, 0U);
+}
+
+TEST_F(SharingTest, TenantsSeeNothingOfEachOther) {
+    const ManagerOptions options = tiny_manager(home_.path());
+    const std::string prompt = "Remember this: " + filler(400, 3);
+    std::vector<std::int32_t> answer;
+    {
+        auto first = open_manager(options);
+        auto second = must(first->for_tenant("second"));
+        must(first->create({.id = "a", .system_prompt = "You are the first's."}));
+        must(second->create({.id = "a", .system_prompt = "You are the first's."}));
+        answer = say(*first, "a", prompt, 20).tokens;
+        // The same words, with the first's KV in every tier: nothing of it is used.
+        const TurnResult own = say(*second, "a", prompt, 20);
+        EXPECT_EQ(own.reused_tokens, 0U);
+        EXPECT_EQ(own.tokens, answer);
+        EXPECT_EQ(must(first->list()).size(), 1U);
+        EXPECT_EQ(must(second->get("a")).tenant, "second");
+        must(first->remove("a"));
+        EXPECT_EQ(first->get("a").error().code, ErrorCode::not_found);
+        EXPECT_EQ(must(second->transcript("a")).size(), 2U);
+        EXPECT_FALSE(first->for_tenant("../x").has_value());
+        first.reset();  // the other one goes on
+        EXPECT_GT(say(*second, "a", "And now?", 5).reused_tokens, 300U);
+        must(second->save("a"));
+    }
+    auto again = must(open_manager(options)->for_tenant("second"));
+    EXPECT_EQ(say(*again, "a", "Once more?", 5).tier, "disk");
+}
+
+}  // namespace
+}  // namespace engram
