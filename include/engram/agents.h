@@ -64,8 +64,8 @@ struct StorageOptions {
     std::uint64_t memory_budget_bytes = 1ULL << 30;
     std::string stored_type;                 // empty: exactly what the context holds; f16, q8_0, q4_0: lossy
     std::uint32_t checkpoint_tokens = 2048;  // distance of checkpoints inside a long prefill (window and recurrent models)
-    bool weigh_restores =
-        true;  // compute instead of reading from disk where that is quicker, by measured rates; false: always read
+    // Compute instead of reading from disk where that is quicker, by the measured rates of both. false: what is stored is read.
+    bool weigh_restores = true;
 };
 
 struct ManagerOptions {

@@ -127,6 +127,7 @@ bool EngineThread::is_read_elsewhere(const Turn &turn) const {
     const std::size_t known = common_prefix(tokens, turn.plan().stored_tokens);
     return std::ranges::any_of(reservations_, [&](const Reservation &reservation) {
         const TurnPlan &other = reservation.turn->plan();
+        if (reservation.resident->kv.size() >= other.tokens.size()) return false;  // read: no need to compare, at each step
         if (!reservation.resident->running || other.key.tenant != turn.key().tenant || other.key == turn.key()) return false;
         const std::size_t shared = std::min(common_prefix(other.tokens, tokens), tokens.size() - 1);
         return shared >= settings_.block_tokens && shared > known && reservation.resident->kv.size() < shared;

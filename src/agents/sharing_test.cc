@@ -27,7 +27,7 @@ class SharingTest : public ::testing::Test {
 TEST_F(SharingTest, OnePrefillServesAllThatWaitForIt) {
     for (const char *geometry : {"tiny-llama", "tiny-gemma3", "tiny-lfm2"}) {
         SCOPED_TRACE(geometry);
-        TemporaryFolder alone_home, home;
+        TemporaryFolder home;
         const std::string system = "You are one of many. " + filler(900, 7);
         const auto options = [&](const TemporaryFolder &folder) {
             ManagerOptions with = tiny_manager(folder.path(), geometry);
@@ -35,7 +35,6 @@ TEST_F(SharingTest, OnePrefillServesAllThatWaitForIt) {
             return with;
         };
         std::vector<AgentManager::BatchItem> items;
-        std::vector<std::vector<std::int32_t>> expected;
         for (int i = 0; i < 4; ++i) {
             items.push_back({.id = "a" + std::to_string(i),
                              .request = {.prompt = "Number " + std::to_string(i) + ": " + filler(10, i), .max_tokens = 12}});
@@ -86,9 +85,13 @@ TEST_F(SharingTest, WhoWaitsForAnothersPrefillCanGiveUp) {
         std::call_once(once, [&] { reading.set_value(); });
     });
     reading.get_future().wait();
-    second_stop.request_stop();
-    const auto second = manager->generate("second", {.prompt = "go", .max_tokens = 4, .stop = second_stop.get_token()});
-    EXPECT_EQ(second.error().code, ErrorCode::cancelled);
+    std::jthread second([&] {
+        const auto result = manager->generate("second", {.prompt = "go", .max_tokens = 4, .stop = second_stop.get_token()});
+        ASSERT_FALSE(result.has_value());
+        EXPECT_EQ(result.error().code, ErrorCode::cancelled);
+    });
+    second_stop.request_stop();  // at the latest while it waits: the other one reads some seconds longer
+    second.join();
     first_stop.request_stop();  // and when the one that reads gives up, the next one goes on with what was read
     first.join();
     const TurnResult third = say(*manager, "second", "go", 4);
