@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <format>
 
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 namespace engram {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 namespace engram {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "registry/registry.h"
-#include "registry/sqlite_statement.h"
+#include "sqlite/database.h"
 
 namespace engram {
 

@@ -3,7 +3,7 @@
 #include <format>
 
 #include "registry/manifest_codec.h"
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 namespace engram {
 namespace {

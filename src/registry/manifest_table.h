@@ -9,7 +9,7 @@
 
 #include "registry/agent_table.h"
 #include "registry/registry.h"
-#include "registry/sqlite_statement.h"
+#include "sqlite/database.h"
 
 namespace engram {
 

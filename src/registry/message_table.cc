@@ -2,7 +2,7 @@
 
 #include <format>
 
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 namespace engram {
 namespace {

@@ -10,8 +10,8 @@
 #include "registry/manifest_table.h"
 #include "registry/message_table.h"
 #include "registry/schema.h"
-#include "registry/sqlite_statement.h"
 #include "registry/token_table.h"
+#include "sqlite/database.h"
 
 namespace engram {
 namespace {
@@ -58,7 +58,7 @@ class SqliteRegistry final : public Registry {
   public:
     static Result<std::unique_ptr<Registry>> open(const std::filesystem::path &file) {
         auto registry = std::make_unique<SqliteRegistry>();
-        ENGRAM_ASSIGN(registry->database_, open_registry_file(file, registry_migrations()));
+        ENGRAM_ASSIGN(registry->database_, sqlite::open_file(file, registry_file_kind()));
         ENGRAM_ASSIGN(registry->tables_, Tables::open(registry->database_));
         return registry;
     }

@@ -1,11 +1,6 @@
 #include "registry/registry_fixture.h"
 
-#include <sqlite3.h>
-#include <unistd.h>
-
 #include <algorithm>
-
-#include "registry/sqlite_statement.h"
 
 namespace engram {
 
@@ -16,20 +11,6 @@ bool operator==(const ManifestPart &a, const ManifestPart &b) {
 bool operator==(const Manifest &a, const Manifest &b) {
     return a.fingerprint.bytes == b.fingerprint.bytes && a.block_tokens == b.block_tokens && a.n_kv == b.n_kv &&
            a.parts == b.parts;
-}
-
-RegistryTest::RegistryTest() {
-    // In memory where that is possible: the tests sync some ten thousand times.
-    const std::filesystem::path memory = "/dev/shm";
-    const auto base = std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
-    std::string pattern = (base / "engram_registry.XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    file_ = folder_ / "registry.db";
-}
-
-RegistryTest::~RegistryTest() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
 }
 
 std::unique_ptr<Registry> RegistryTest::open() {
@@ -45,23 +26,6 @@ AgentRow RegistryTest::agent(const std::string &id) {
     row.tools = R"([{"type":"function","function":{"name":"t"}}])";
     row.created_ms = row.updated_ms = row.last_used_ms = 1'700'000'000'000;
     return row;
-}
-
-void RegistryTest::tamper(const std::string &sql) {
-    sqlite3 *database = nullptr;
-    ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
-    ASSERT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
-        << sqlite3_errmsg(database) << " in: " << sql;
-    EXPECT_TRUE(sqlite3_total_changes(database) > 0 || sql.starts_with("PRAGMA")) << "nothing changed by: " << sql;
-    ASSERT_EQ(sqlite3_close(database), SQLITE_OK);
-}
-
-std::int64_t RegistryTest::query(const std::string &sql) {
-    auto database = sqlite::Database::open(file_);
-    EXPECT_TRUE(database) << why(database);
-    const auto value = database->integer(sql);
-    EXPECT_TRUE(value) << why(value);
-    return value.value_or(-1);
 }
 
 TurnCommit Turn::commit(const AgentKey &key) const {

@@ -1,48 +1,27 @@
-// What the registry's tests share: a folder of its own for each test, and turns that can be told apart.
+// What the registry's tests share, beside a folder for each: turns that can be told apart.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "registry/registry.h"
+#include "sqlite/testing/database_fixture.h"
 
 namespace engram {
 
 bool operator==(const ManifestPart &a, const ManifestPart &b);
 bool operator==(const Manifest &a, const Manifest &b);
 
-// Message of a failed result, or "" of a good one: for EXPECT_TRUE(r) << why(r).
-template <typename T>
-std::string why(const Result<T> &result) {
-    return result ? "" : std::string(error_code_name(result.error().code)) + ": " + result.error().message;
-}
-
-template <typename T>
-ErrorCode code_of(const Result<T> &result) {
-    EXPECT_FALSE(result) << "an error was expected";
-    return result ? ErrorCode::internal : result.error().code;
-}
-
-class RegistryTest : public testing::Test {
-  public:
-    RegistryTest();
-    ~RegistryTest() override;
-
+class RegistryTest : public DatabaseFileTest {
   protected:
+    RegistryTest() : DatabaseFileTest("registry.db") {}
     static AgentKey key(const std::string &id) { return {.tenant = "default", .id = id}; }
     std::unique_ptr<Registry> open();
     static AgentRow agent(const std::string &id);
-    // Runs SQL through a connection of its own, as a damaged disk or a person with the sqlite3 shell would.
-    void tamper(const std::string &sql);
-    std::int64_t query(const std::string &sql);  // the first column of the first row
-
-    std::filesystem::path folder_;
-    std::filesystem::path file_;
 };
 
 // Everything that the registry keeps of one agent's conversation, and a turn that changes it.

@@ -11,18 +11,20 @@ namespace {
 
 TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
     ASSERT_TRUE(open()->create(agent("a")));
-    std::vector<std::string> migrations(registry_migrations().begin(), registry_migrations().end());
+    sqlite::FileKind kind = registry_file_kind();
+    std::vector<std::string> migrations(kind.migrations.begin(), kind.migrations.end());
     const auto newest = static_cast<std::int64_t>(migrations.size());
     migrations.emplace_back("CREATE TABLE later (x INTEGER)");
     migrations.emplace_back("INSERT INTO later SELECT count(*) FROM agents");
+    kind.migrations = migrations;
     {
-        auto database = open_registry_file(file_, migrations);
+        auto database = sqlite::open_file(file_, kind);
         ASSERT_TRUE(database) << why(database);
         EXPECT_EQ(database->integer("SELECT x FROM later"), 1);
         EXPECT_EQ(database->integer("PRAGMA user_version"), newest + 2);
     }
-    EXPECT_TRUE(open_registry_file(file_, migrations));  // nothing runs twice
-    const auto older = Registry::open(file_);            // the program of today finds a file from the future
+    EXPECT_TRUE(sqlite::open_file(file_, kind));  // nothing runs twice
+    const auto older = Registry::open(file_);     // the program of today finds a file from the future
     EXPECT_EQ(code_of(older), ErrorCode::incompatible) << why(older);
 }
 
@@ -42,10 +44,12 @@ TEST_F(RegistryTest, ToolsAndCallsAreCoveredByTheChecksums) {
 
 TEST_F(RegistryTest, AMigrationThatFailsLeavesTheOldVersion) {
     ASSERT_TRUE(open()->create(agent("a")));
-    std::vector<std::string> migrations(registry_migrations().begin(), registry_migrations().end());
+    sqlite::FileKind kind = registry_file_kind();
+    std::vector<std::string> migrations(kind.migrations.begin(), kind.migrations.end());
     migrations.emplace_back("CREATE TABLE later (x INTEGER)");
     migrations.emplace_back("INSERT INTO nowhere VALUES (1)");
-    EXPECT_FALSE(open_registry_file(file_, migrations));
+    kind.migrations = migrations;
+    EXPECT_FALSE(sqlite::open_file(file_, kind));
     EXPECT_EQ(query("SELECT count(*) FROM sqlite_schema WHERE name = 'later'"), 0);
     EXPECT_TRUE(open()->get(key("a")));
 }
@@ -73,7 +77,7 @@ TEST_F(RegistryTest, AMissingTable) {
 }
 
 TEST_F(RegistryTest, CommitsAreDurable) {
-    auto database = open_registry_file(file_, registry_migrations());
+    auto database = sqlite::open_file(file_, registry_file_kind());
     ASSERT_TRUE(database) << why(database);
     EXPECT_EQ(database->integer("PRAGMA synchronous"), 2);  // FULL
     EXPECT_EQ(database->integer("PRAGMA foreign_keys"), 1);

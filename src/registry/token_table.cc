@@ -4,7 +4,7 @@
 #include <cstring>
 #include <format>
 
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 namespace engram {
 namespace {

@@ -23,7 +23,8 @@ LAYERS = {
     "core": set(),
     "ports": {"core"},
     "store": GROUND,
-    "registry": GROUND,
+    "sqlite": {"core"},
+    "registry": GROUND | {"sqlite"},
     "engine": GROUND,
     "chat": GROUND,
     "config": GROUND,
@@ -38,7 +39,7 @@ LAYERS = {
 # Foreign headers that only some layers may know: a pattern of the header's name, and the layers.
 CONFINED = (
     (re.compile(r"(llama|ggml|gguf)[a-z-]*\.h$"), {"engine"}),
-    (re.compile(r"sqlite3\.h$"), {"registry"}),
+    (re.compile(r"sqlite3\.h$"), {"sqlite", "registry"}),
     (re.compile(r"minja/"), {"chat"}),
     (re.compile(r"curl/"), {"eval"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),

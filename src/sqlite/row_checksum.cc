@@ -1,4 +1,4 @@
-#include "registry/row_checksum.h"
+#include "sqlite/row_checksum.h"
 
 #include <xxhash.h>
 

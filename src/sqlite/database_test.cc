@@ -1,18 +1,18 @@
-#include "registry/sqlite_statement.h"
+#include "sqlite/database.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <fstream>
 
-#include "registry/registry_fixture.h"
+#include "sqlite/testing/database_fixture.h"
 
 namespace engram::sqlite {
 namespace {
 
-class DatabaseTest : public RegistryTest {
+class DatabaseTest : public DatabaseFileTest {
   protected:
-    DatabaseTest() {
+    DatabaseTest() : DatabaseFileTest("any.db") {
         std::ofstream(file_).flush();
         auto opened = Database::open(file_);
         EXPECT_TRUE(opened) << why(opened);

@@ -1,4 +1,4 @@
-#include "registry/sqlite_statement.h"
+#include "sqlite/database.h"
 
 #include <sqlite3.h>
 
@@ -33,10 +33,8 @@ std::string_view advice_for(int sqlite_code) {
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
             return "the file was left as it is: restore it from a backup, try `sqlite3 FILE .recover`, or move it away to start "
-                   "without "
-                   "agents";
-        case SQLITE_CONSTRAINT:
-            return "its rows contradict each other and nothing was changed: restore the file from a backup, or delete the agent";
+                   "without what it holds";
+        case SQLITE_CONSTRAINT: return "its rows contradict each other and nothing was changed; restore the file from a backup";
         case SQLITE_FULL: return "nothing was changed; make room on the disk and try again";
         case SQLITE_READONLY:
         case SQLITE_CANTOPEN:
@@ -54,7 +52,7 @@ Error make_error(sqlite3 *database, int code, std::string_view file) {
     // The connection's own message tells more, but only while its last error is still this one.
     const bool own = database != nullptr && (sqlite3_errcode(database) & 0xff) == (code & 0xff);
     return Error{.code = code_of(code),
-                 .message = std::format("the registry {}: {}; {}", file, own ? sqlite3_errmsg(database) : sqlite3_errstr(code),
+                 .message = std::format("the database {}: {}; {}", file, own ? sqlite3_errmsg(database) : sqlite3_errstr(code),
                                         advice_for(code))};
 }
 
