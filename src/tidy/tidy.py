@@ -17,7 +17,7 @@ MAX_FUNCTION_LINES = 70
 
 # What each layer may include, beside itself and the public headers.
 GROUND = {"core", "ports"}
-MEANS = GROUND | {"store", "registry", "engine", "chat"}
+MEANS = GROUND | {"store", "registry", "tenants", "engine", "chat"}
 LAYERS = {
     "public": set(),
     "core": set(),
@@ -25,6 +25,7 @@ LAYERS = {
     "store": GROUND,
     "sqlite": {"core"},
     "registry": GROUND | {"sqlite"},
+    "tenants": GROUND | {"sqlite"},
     "engine": GROUND,
     "chat": GROUND,
     "config": GROUND,
@@ -40,6 +41,7 @@ LAYERS = {
 CONFINED = (
     (re.compile(r"(llama|ggml|gguf)[a-z-]*\.h$"), {"engine"}),
     (re.compile(r"sqlite3\.h$"), {"sqlite", "registry"}),
+    (re.compile(r"openssl/"), {"tenants"}),
     (re.compile(r"minja/"), {"chat"}),
     (re.compile(r"curl/"), {"eval"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),

@@ -30,7 +30,7 @@ host_has_everything() {
     done
     version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
     at_least 3.28 "$version" || return 1
-    pkg-config --atleast-version=0.7 llama && pkg-config --exists libblake3 libcurl libxxhash sqlite3 gtest gmock isocline || return 1
+    pkg-config --atleast-version=0.7 llama && pkg-config --exists libblake3 libcurl libxxhash sqlite3 libcrypto gtest gmock isocline || return 1
     python3 -c 'import numpy, safetensors' || return 1
     folder=$(mktemp -d) || return 1
     cat >"$folder/probe.cc" <<'END'
