@@ -30,6 +30,7 @@ LAYERS = {
     "chat": GROUND,
     "config": GROUND,
     "protocol": {"core", "chat"},
+    "http": GROUND,
     "scheduler": MEANS,
     "agents": MEANS | {"scheduler"},
     "bench": MEANS | {"scheduler", "agents"},
@@ -43,7 +44,8 @@ CONFINED = (
     (re.compile(r"sqlite3\.h$"), {"sqlite", "registry"}),
     (re.compile(r"openssl/"), {"tenants"}),
     (re.compile(r"minja/"), {"chat"}),
-    (re.compile(r"curl/"), {"eval"}),
+    (re.compile(r"curl/"), {"eval", "http"}),
+    (re.compile(r"boost/|openssl/"), {"http"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),
 )
 
