@@ -30,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engram/chat.h"
 #include "engram/error.h"
 #include "engram/sampling.h"
 
@@ -88,6 +89,9 @@ struct AgentInfo {
     std::uint64_t n_tokens = 0, n_messages = 0, n_turns = 0;
     std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;  // Unix time in milliseconds
     bool pinned = false;
+    bool conversation = false;               // nobody named it: it belongs to a client that sends all messages (chat)
+    std::string session;                     // of such a one: the client's own key; empty: none
+    std::int64_t expires_ms = 0;             // when nobody has used it until then, it may go; 0: never
     std::string tier;                        // "hot", "memory", "disk", "none" (no usable KV: the next turn prefills)
     std::uint64_t disk_bytes = 0;            // files of this agent's parts, shared ones included
     std::uint64_t disk_bytes_exclusive = 0;  // of those, files that no other agent needs
@@ -101,12 +105,6 @@ struct Message {
     // Of an answer that calls tools: [{"type":"function","function":{"name":…,"arguments":{…}}}]; empty: none. `content` is then
     // what it says beside the calls.
     std::string tool_calls = {};
-};
-
-// Why and where a prefix could not be reused.
-struct PrefixMiss {
-    std::uint64_t at_token = 0;  // first token that had to be computed although it had been committed
-    std::string reason;  // "incompatible: …", "corrupt: …", "evicted: …", "recomputed: …" (quicker than reading), "diverged: …"
 };
 
 struct TurnRequest {
@@ -181,8 +179,37 @@ class AgentManager {
     // messages, an unknown role, or tool calls that aren't a list of calls or stand in another message than an assistant's.
     Result<TurnResult> append(std::string_view id, std::span<const Message> messages);
 
+    // Answers a client that sends the whole conversation each time; it goes on from the longest memory of it that there is.
+    //
+    // Without an agent's name the conversation is recognised by what was said in it, continued where it ended, or forked where
+    // another turn follows already; an unknown one begins. These conversations expire when they are left alone.
+    // A named agent that doesn't exist is made, with the request's system prompt and tools. For one that does, a request without
+    // an assistant's message says only what is new; one with such messages says all, and where it contradicts what the agent
+    // remembers, the agent goes back to there (what it remembered stays as a conversation). Tools that differ replace its own.
+    //
+    // Events come on the caller's thread, in the order that chat.h tells; the last ones of an answer when its turn is committed.
+    // Errors: invalid_argument, too_long (the prompt), cancelled (before the answer began: what was read so far is kept and found
+    // again), unsupported, engine. After an event was given, an error means that the answer broke off.
+    Result<void> chat(const ChatRequest &request, const ChatSink &sink, std::stop_token stop = {});
+    // The prompt that chat would read now, without reading it.
+    struct ChatPrompt {
+        std::vector<std::int32_t> tokens;
+        std::uint64_t known_tokens = 0;  // of those, from the conversation's memory rather than rendered anew
+        std::string text;                // of all tokens, control tokens as their names
+        std::string agent;               // whose memory it goes on from; empty: a new conversation's
+        std::vector<std::string> repairs;
+    };
+    Result<ChatPrompt> render(const ChatRequest &request) const;
+    // The model's own tokens: of a text, control tokens by their names included, and back.
+    std::vector<std::int32_t> tokenise(std::string_view text) const;
+    Result<std::string> detokenise(std::span<const std::int32_t> tokens) const;  // invalid_argument: no such token
+    // The conversation up to and with the answer that got this name (ChatRequest::answer_id), the system prompt included.
+    // not_found.
+    Result<std::vector<ChatMessage>> said_until(std::string_view answer_id) const;
+
     Result<void> save(std::string_view id);  // waits until the agent's KV is on disk
     Result<void> save_all();
+    Result<void> save_everything();          // of all tenants: what is queued is on disk when it returns
     Result<void> load(std::string_view id);  // brings the agent's KV into the context
     enum class EvictTo : std::uint8_t { memory, disk };
     Result<void> evict(std::string_view id, EvictTo to = EvictTo::disk);  // leaves the context (and memory); disk keeps it

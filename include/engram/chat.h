@@ -7,14 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "engram/agents.h"
-#include "engram/error.h"
 #include "engram/sampling.h"
 
 namespace engram {
@@ -63,9 +62,10 @@ enum class AnswerFormat : std::uint8_t { text, json_object, json_schema };
 enum class Retention : std::uint8_t { standard, five_minutes, one_hour, one_day, forever };
 
 struct ChatRequest {
-    // Whose memory it is: the first of these that is given, else the conversation is recognised by its verified prefix.
-    std::string agent;         // an agent of the tenant, by its id; made when it doesn't exist
-    std::string conversation;  // the client's own key of this conversation; any text
+    // Whose memory it is: an agent of the tenant, by its id, made when it doesn't exist. Empty: the conversation is recognised by
+    // what was said in it (docs/adr/0007-conversations-found-by-what-was-said.md).
+    std::string agent;
+    std::string conversation;  // the client's own key, which is kept with the conversation; any text
 
     std::string model;  // as the client names it; empty: whichever is loaded
     std::vector<ChatMessage> messages;
@@ -83,6 +83,8 @@ struct ChatRequest {
                                                 // alternatives of each (0 to 20)
     bool thinks = false;                        // where the template has a switch for it
     bool continues_last_message = false;        // the last message is an assistant's, and the answer goes on with its text
+    std::string answer_id;                      // a name of the first choice's answer, to be found by (AgentManager::said_until)
+    std::string call_id_prefix = "call_";       // of the ids that calls of tools get
 
     Retention retention = Retention::standard;
     std::int32_t priority = 0;  // higher first, within a tenant
@@ -98,8 +100,15 @@ struct TokenLogprob {
         alternatives;  // the most probable tokens, most probable first, the chosen one among them when it is
 };
 
+// Why and where a prefix could not be reused.
+struct PrefixMiss {
+    std::uint64_t at_token = 0;  // first token that had to be computed although it had been committed
+    std::string reason;  // "incompatible: …", "corrupt: …", "evicted: …", "recomputed: …" (quicker than reading), "diverged: …"
+};
+
 // What the prompt cost, known before the first token is there.
 struct ChatStarted {
+    std::string agent;  // who answers: the agent, or the conversation's own id
     std::uint64_t prompt_tokens = 0;
     std::uint64_t cached_tokens = 0;  // of those, not computed: the rest is
     std::string tier;                 // where they came from: "hot", "memory", "disk", "none"
@@ -107,6 +116,9 @@ struct ChatStarted {
     std::vector<std::string> repairs;  // what was changed in the prompt so that its prefix stays the same, one sentence each
     std::optional<PrefixMiss> miss;
 };
+
+// Nothing happened for some seconds: the request waits for its place, or for a token. It tells a client that the server lives.
+struct ChatWaiting {};
 
 struct ChatProgress {  // of the prefill, in tokens
     std::uint64_t done = 0, total = 0;
@@ -159,8 +171,9 @@ struct ChatFinished {  // of one choice
 };
 
 // Order: ChatStarted once; ChatProgress any number of times; then for each choice thinking, text and calls, and ChatFinished. The
-// choices' events may be mixed.
-using ChatEvent =
-    std::variant<ChatStarted, ChatProgress, ChatThinking, ChatText, ChatCallBegin, ChatCallArguments, ChatCallEnd, ChatFinished>;
+// choices' events may be mixed. ChatWaiting may come at any time, also first.
+using ChatEvent = std::variant<ChatStarted, ChatProgress, ChatWaiting, ChatThinking, ChatText, ChatCallBegin, ChatCallArguments,
+                               ChatCallEnd, ChatFinished>;
+using ChatSink = std::function<void(const ChatEvent &)>;
 
 }  // namespace engram

@@ -19,7 +19,8 @@ enum class ErrorCode : std::uint8_t {
     already_exists,    // the name is taken
     corrupt,           // stored bytes don't match their checksum, tokens or format; they are never used
     incompatible,      // whole, but made by another model, adapter, KV type or format version
-    over_budget,       // a byte budget, queue or context limit is reached
+    over_budget,       // a byte budget or a queue is full
+    too_long,          // the prompt has more tokens than the context
     io,                // the file system refused: no space, read-only, not permitted, device error
     locked,            // another process holds the store
     cancelled,         // the caller's stop token was triggered
@@ -37,13 +38,15 @@ std::string_view error_code_name(ErrorCode code);
 struct [[nodiscard]] Error {
     ErrorCode code = ErrorCode::internal;
     std::string message;
+    // Of too_long: the prompt's tokens, and the most that fit.
+    std::uint64_t asked = 0, limit = 0;
 
     // The same error with `context` and ": " put before its message, for callers that know more about the where.
     Error within(std::string_view context) && {
         std::string text(context);
         text += ": ";
         text += message;
-        return Error{.code = code, .message = std::move(text)};
+        return Error{.code = code, .message = std::move(text), .asked = asked, .limit = limit};
     }
 };
 

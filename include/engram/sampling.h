@@ -23,6 +23,8 @@ struct Sampling {
     std::vector<std::pair<std::int32_t, float>> logit_bias;  // token, added to its logit
     std::vector<std::string> stop;                           // the answer ends before the first of these strings
     std::string grammar;                                     // GBNF with the root rule "root"; empty: none
+    std::vector<std::string> grammar_triggers;  // not empty: the grammar holds from the first of these texts on, which
+                                                // it begins with
 };
 
 }  // namespace engram

@@ -154,7 +154,7 @@ TEST_F(ToolsTest, WhatIsNoConversationIsRefused) {
     EXPECT_EQ(manager->append("nobody", std::span(&good, 1)).error().code, ErrorCode::not_found);
     EXPECT_EQ(manager->append("../a", std::span(&good, 1)).error().code, ErrorCode::invalid_argument);
     const Message endless{.role = "user", .content = filler(5000)};
-    EXPECT_EQ(manager->append("a", std::span(&endless, 1)).error().code, ErrorCode::over_budget);
+    EXPECT_EQ(manager->append("a", std::span(&endless, 1)).error().code, ErrorCode::too_long);
     EXPECT_EQ(must(manager->transcript("a")).size(), 0U) << "what was refused left nothing behind";
     for (const std::string bad : {"{", "{}", "[{}]"}) {
         EXPECT_EQ(manager->create({.id = "b", .tools = bad}).error().code, ErrorCode::invalid_argument) << bad;

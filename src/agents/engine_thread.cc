@@ -193,9 +193,11 @@ Resident &EngineThread::resident_for(const AgentKey &key) {
 bool EngineThread::admit(const std::shared_ptr<Turn> &turn) {
     const std::uint64_t prompt = turn->plan().tokens.size();
     if (prompt + 1 > context_.cells()) {
-        turn->abandon({.code = ErrorCode::over_budget,
+        turn->abandon({.code = ErrorCode::too_long,
                        .message = std::format("the prompt has {} tokens and the context {}: use a larger context", prompt,
-                                              context_.cells())});
+                                              context_.cells()),
+                       .asked = prompt,
+                       .limit = context_.cells() - 1});
         return true;
     }
     const Resident *own = find(turn->key());

@@ -70,6 +70,14 @@ AgentGates::Hold AgentGates::take(std::vector<AgentKey> keys) {
     return {*this, std::move(keys)};
 }
 
+std::optional<AgentGates::Hold> AgentGates::try_take(const AgentKey &key) {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!busy_.insert(key).second) return std::nullopt;
+    }
+    return Hold(*this, {key});
+}
+
 void AgentGates::release(const std::vector<AgentKey> &keys) {
     {
         const std::scoped_lock lock(mutex_);
@@ -185,17 +193,22 @@ Result<std::vector<AgentInfo>> AgentManager::list() const {
 Result<void> AgentManager::remove(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
     const auto hold = impl_->gates.take(key_of(id));
-    const AgentKey key = key_of(id);
-    ENGRAM_TRY(impl_->registry->get(key));
-    impl_->wait_for_manifests();
-    const auto manifest = impl_->registry->manifest(key);
-    impl_->engine->call([&] { impl_->engine->drop(key); });
-    ENGRAM_TRY(impl_->registry->remove(key));
+    ENGRAM_TRY(impl_->registry->get(key_of(id)));
+    ENGRAM_TRY(impl_->remove(key_of(id)));
     if (!impl_->store) return {};
-    impl_->store->release(Impl::claimant(key));
-    if (manifest && *manifest) ENGRAM_TRY(impl_->store->remove(Impl::parts_of(**manifest)));
     // Deleted means gone: also what a cancelled turn left behind, or what only a damaged manifest named.
     ENGRAM_TRY(impl_->store->remove_unclaimed());
+    return {};
+}
+
+Result<void> AgentManager::Impl::remove(const AgentKey &key) {
+    wait_for_manifests();
+    const auto manifest = registry->manifest(key);
+    engine->call([&] { engine->drop(key); });
+    ENGRAM_TRY(registry->remove(key));
+    if (!store) return {};
+    store->release(claimant(key));
+    if (manifest && *manifest) ENGRAM_TRY(store->remove(parts_of(**manifest)));
     return {};
 }
 

@@ -1,16 +1,21 @@
 // The inside of AgentManager: owns the layers and leads a turn through them.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "agents/chat_answer.h"
 #include "agents/engine_thread.h"
 #include "agents/manifest_publisher.h"
 #include "chat/conversation.h"
+#include "chat/repairs.h"
 #include "engine/context.h"
 #include "engine/model.h"
 #include "engram/agents.h"
@@ -39,7 +44,8 @@ class AgentGates {
     };
 
     Hold take(AgentKey key) { return take(std::vector{std::move(key)}); }
-    Hold take(std::vector<AgentKey> keys);  // waits; all at once, so that holders can't wait for each other
+    std::optional<Hold> try_take(const AgentKey &key);  // nullopt: somebody holds it
+    Hold take(std::vector<AgentKey> keys);              // waits; all at once, so that holders can't wait for each other
 
   private:
     void release(const std::vector<AgentKey> &keys);
@@ -58,32 +64,89 @@ class AgentManager::Impl {
     static std::string claimant(const AgentKey &key) { return key.tenant + "/" + key.id; }
     BlockId root(const AgentKey &key) const;
 
+    // What a turn adds to an agent's transcript, and to which part of it.
+    struct Addition {
+        std::vector<MessageRow> messages;
+        bool asks = false;                         // for an answer
+        std::uint64_t keep_messages = UINT64_MAX;  // of the transcript; the rest goes
+        std::optional<AgentFront> front = {};      // instead of the agent's: everything is read anew
+        std::optional<bool> thinks = {};           // the template's switch
+        std::string begun_answer = {};             // which the model goes on with
+        bool raw = false;  // the message is what the model reads, without template; the agent has said nothing yet
+    };
     // What a turn needs, read from the registry and rendered; and what its commit writes.
     struct Prepared {
         TurnPlan plan;
         std::uint64_t keep_tokens = 0;
-        std::vector<MessageRow> messages;
+        std::uint64_t keep_messages = UINT64_MAX;
+        std::vector<TemplateMessage> said;  // until the answer
+        std::vector<MessageRow> messages;   // that are new
         std::size_t first_new_token = 0;
         std::optional<Manifest> older;  // the manifest that this turn supersedes
-        bool asks = false;              // for an answer
-        std::string tools;              // which the answer may call
+        std::optional<AgentFront> front;
+        std::optional<std::int64_t> expires_ms;
+        std::string tools;            // which the answer may call
+        bool opens_thinking = false;  // the prompt ends within thinking
+        bool asks = false;            // for an answer
+        bool raw = false;
+        bool forget = false;  // nothing of it is committed
     };
-    // `added` follows what was said so far; `asks`: the model is to answer it.
-    Result<Prepared> prepare(const AgentKey &key, std::vector<MessageRow> added, bool asks) const;
+    Result<Prepared> prepare(const AgentKey &key, Addition addition) const;
+    Result<Prepared> prepare_from(const AgentRow &row, std::vector<MessageRow> messages, Addition addition) const;
     Result<Prepared> prepare_turn(const AgentKey &key, const TurnRequest &request) const;
-    Result<std::vector<Token>> tokens_with(const AgentRow &row, std::span<const TemplateMessage> history,
-                                           std::span<const TemplateMessage> added, std::span<const Token> committed,
-                                           bool asks) const;
+    struct Rendered {
+        std::vector<Token> tokens;
+        bool opens_thinking = false;
+    };
+    Result<Rendered> rendered(const Addition &addition, const AgentFront &front, std::span<const TemplateMessage> history,
+                              std::span<const TemplateMessage> added, std::span<const Token> committed) const;
+    // Which of the committed tokens the manifest has KV of.
+    void plan_stored(Prepared &prepared, std::span<const Token> committed, const std::string &lost, bool has_read) const;
     static TurnPlan take_plan(Prepared &prepared);  // what its commit needs again stays
     // A plan over the committed tokens alone (for load and probes).
     Result<TurnPlan> committed_plan(const AgentKey &key) const;
 
-    // Runs plans and waits for all of them. `on_event` gets texts and progress as they come.
-    void run(std::vector<TurnPlan> plans, const std::function<void(TurnChannel::Event)> &on_event);
+    // Runs plans and waits for all of them. `on_event` gets texts and progress as they come, `on_silence` is called when nothing
+    // has come for some seconds.
+    void run(std::vector<TurnPlan> plans, const std::function<void(TurnChannel::Event)> &on_event,
+             const std::function<void()> &on_silence = {});
     Result<TurnEnd> run_one(TurnPlan plan);
-    // Commits a finished turn, hands out its last text, and lets the store have what is left to write.
-    Result<TurnResult> conclude(Prepared &prepared, TurnEnd end, const TurnRequest &request);
+    // The answer as the transcript keeps it.
+    MessageRow answer_message(const Prepared &prepared, TurnResult &result) const;
+    // Commits a finished turn with its answer, if there is one; then `hand_out`, after which the store gets what is left to
+    // write.
+    Result<TurnResult> conclude(Prepared &prepared, TurnEnd end, std::optional<MessageRow> answer,
+                                const std::function<void(const TurnResult &)> &hand_out);
+    Result<void> commit(Prepared &prepared, const TurnResult &result, std::optional<MessageRow> answer);
     std::vector<Result<TurnResult>> generate(const std::string &tenant, std::span<const BatchItem *const> items);
+
+    // A place in somebody's transcript that an unnamed conversation goes on from.
+    struct Known {
+        AgentRow row;
+        std::uint64_t keep_messages = 0;  // of its transcript
+        std::size_t messages = 0;         // of the request: those that it has
+        bool rephrased = false;           // some of them came in other words than they are kept in
+    };
+    struct Place;
+    using ChatAnswers = std::vector<ChatAnswer>;
+    Result<void> answer(const std::string &tenant, const ChatRequest &request, const ChatSink &sink, const std::stop_token &stop);
+    Result<ChatPrompt> prompt_of(const std::string &tenant, const ChatRequest &request) const;
+    Result<std::vector<Place>> places_for(const std::string &tenant, const ChatRequest &request, RepairedPrompt &prompt);
+    Result<Place> place_of_agent(const AgentKey &key, RepairedPrompt &prompt);
+    Result<Place> place_of_conversation(const std::string &tenant, const ChatRequest &request, const RepairedPrompt &prompt,
+                                        const std::optional<Known> &known);
+    Result<AgentKey> fork_conversation(const AgentKey &source, ForkAs as, std::uint64_t keep_messages);
+    void discard(std::span<const Place> places);
+    Result<Prepared> prepare_choice(const ChatRequest &request, Place &place, std::uint32_t choice, ChatAnswers &answers);
+    Result<Sampling> constrained(const ChatRequest &request, std::span<const ChatTool> tools, bool thinking,
+                                 std::uint32_t choice) const;
+    Result<void> conclude_choice(const ChatRequest &request, Prepared &prepared, ChatAnswer &answer, TurnEnd end,
+                                 const ChatSink &sink);
+    // The longest beginning of the prompt that ends with an answer and was said in one of the tenant's transcripts.
+    std::optional<Known> recognised(std::string_view tenant, const RepairedPrompt &prompt) const;
+    // Removes conversations whose time is over.
+    void remove_expired();
+    Result<void> remove(const AgentKey &key);  // its gate is held
 
     static std::vector<PartKey> parts_of(const Manifest &manifest);
     // The agent's newest manifest, on its way to the registry or in it. corrupt.
@@ -116,6 +179,8 @@ class AgentManager::Impl {
         double prefill_ms = 0;
         std::uint64_t orphans = 0;
     };
+    std::atomic<std::int64_t> next_expiry_ms = 0;  // when to look for expired conversations again
+
     mutable std::mutex totals_mutex;
     Totals totals;  // guarded by totals_mutex
 };

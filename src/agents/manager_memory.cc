@@ -43,7 +43,10 @@ Result<AgentInfo> AgentManager::Impl::info(const AgentRow &row) {
                    .created_ms = row.created_ms,
                    .updated_ms = row.updated_ms,
                    .last_used_ms = row.last_used_ms,
-                   .pinned = row.pinned};
+                   .pinned = row.pinned,
+                   .conversation = row.kind == AgentKind::conversation,
+                   .session = row.session,
+                   .expires_ms = row.expires_ms};
     const auto manifest = newest_manifest(row.key);
     info.tier = tier_of(row, manifest);
     if (store && manifest && *manifest) {
@@ -132,6 +135,13 @@ Result<void> AgentManager::save_all() {
     ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(tenant_));
     for (const AgentRow &row : rows) ENGRAM_TRY(save(row.key.id));
     return {};
+}
+
+Result<void> AgentManager::save_everything() {
+    if (!impl_->store) return {};
+    const Result<void> written = impl_->store->drain();
+    impl_->wait_for_manifests();
+    return written;
 }
 
 Result<void> AgentManager::evict(std::string_view id, EvictTo to) {

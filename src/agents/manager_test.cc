@@ -347,7 +347,7 @@ TEST_F(ManagerTest, APromptThatDoesNotFitSaysSo) {
     must(manager->create({.id = "a"}));
     const auto result = manager->generate("a", {.prompt = filler(2000), .max_tokens = 10});
     ASSERT_FALSE(result.has_value());
-    EXPECT_EQ(result.error().code, ErrorCode::over_budget);
+    EXPECT_EQ(result.error().code, ErrorCode::too_long);
     EXPECT_NE(result.error().message.find("256"), std::string::npos) << result.error().message;
     EXPECT_EQ(say(*manager, "a", "short", 400).finish, "context");
 }

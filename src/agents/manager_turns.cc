@@ -4,37 +4,16 @@
 #include <set>
 
 #include "agents/manager_impl.h"
+#include "agents/transcript.h"
 #include "chat/answer_reader.h"
+#include "chat/message_identity.h"
 #include "chat/tool_call.h"
 
 namespace engram {
 
 namespace {
 
-TemplateMessage chat_message(const MessageRow &message) {
-    return {.role = message.role, .content = message.content, .tool_calls = message.tool_calls};
-}
-
-std::vector<TemplateMessage> history_of(const AgentRow &row, std::span<const MessageRow> messages) {
-    std::vector<TemplateMessage> history;
-    if (!row.system_prompt.empty()) history.push_back({.role = "system", .content = row.system_prompt});
-    for (const MessageRow &message : messages) history.push_back(chat_message(message));
-    return history;
-}
-
-// The answer as the transcript keeps it.
-MessageRow answer_message(TurnResult &result, const AnswerStyle &style, const std::string &tools, std::int64_t now) {
-    MessageRow message{.role = "assistant", .content = result.text, .created_ms = now};
-    if (tools.empty()) return message;
-    ParsedAnswer parsed = read_answer(style, parse_tools(tools).value_or(std::vector<ChatTool>()), false, result.text);
-    if (parsed.calls.empty() || !parsed.malformed.empty()) return message;
-    message.content = std::move(parsed.text);
-    if (!parsed.thinking.empty() && !style.think_open.empty()) {
-        message.content = std::format("{}\n{}\n{}\n\n{}", style.think_open, parsed.thinking, style.think_close, message.content);
-    }
-    message.tool_calls = result.tool_calls = tool_calls_json(parsed.calls);
-    return message;
-}
+constexpr std::chrono::milliseconds kSilence{5000};
 
 Result<std::vector<MessageRow>> checked_messages(std::span<const Message> messages, std::int64_t now) {
     if (messages.empty()) return fail(ErrorCode::invalid_argument, "there are no messages to append");
@@ -69,9 +48,11 @@ std::string why_incompatible(const Manifest &manifest, const Context &context, s
 }  // namespace
 
 // What the model is to have read: the committed tokens, and what the template makes of the messages that follow.
-Result<std::vector<Token>> AgentManager::Impl::tokens_with(const AgentRow &row, std::span<const TemplateMessage> history,
-                                                           std::span<const TemplateMessage> added,
-                                                           std::span<const Token> committed, bool asks) const {
+Result<AgentManager::Impl::Rendered> AgentManager::Impl::rendered(const Addition &addition, const AgentFront &front,
+                                                                  std::span<const TemplateMessage> history,
+                                                                  std::span<const TemplateMessage> added,
+                                                                  std::span<const Token> committed) const {
+    if (addition.raw) return Rendered{.tokens = model->tokenise(addition.messages.front().content, true, true)};
     const bool first = committed.empty();  // then everything is rendered
     std::vector<TemplateMessage> following;
     if (first) following.assign(history.begin(), history.end());
@@ -84,79 +65,112 @@ Result<std::vector<Token>> AgentManager::Impl::tokens_with(const AgentRow &row, 
         tokens.insert(tokens.end(), further.begin(), further.end());
         return tokens;
     };
-    if (asks) {
-        ENGRAM_ASSIGN(const std::string text, chat->next_turn(before, following, closed, row.tools));
-        return with(text);
+    if (addition.asks) {
+        ENGRAM_ASSIGN(std::string text, chat->next_turn(before, following, closed, front.tools, addition.thinks));
+        const AnswerStyle &style = chat->answer_style();
+        bool thinking = style.opens_thinking(text);
+        if (!addition.begun_answer.empty()) {
+            if (thinking) text += style.think_close + "\n\n";
+            text += addition.begun_answer;
+            thinking = false;
+        }
+        return Rendered{.tokens = with(text), .opens_thinking = thinking};
     }
-    ENGRAM_ASSIGN(const ChatTemplate::Scripted scripted, chat->scripted(before, following, closed, row.tools));
+    ENGRAM_ASSIGN(const ChatTemplate::Scripted scripted, chat->scripted(before, following, closed, front.tools));
     std::vector<Token> tokens = with(scripted.text + scripted.end_marker);
     // An end-of-turn text that isn't this vocabulary's token can't be told from the answer later: the next turn puts it.
-    if (scripted.end_marker.empty() || (!tokens.empty() && model->is_end_of_generation(tokens.back()))) return tokens;
-    return with(scripted.text);
+    if (scripted.end_marker.empty() || (!tokens.empty() && model->is_end_of_generation(tokens.back()))) {
+        return Rendered{.tokens = std::move(tokens)};
+    }
+    return Rendered{.tokens = with(scripted.text)};
 }
 
-Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey &key, std::vector<MessageRow> messages_added,
-                                                                 bool asks) const {
-    Prepared prepared;
+Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey &key, Addition addition) const {
     ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
-    ENGRAM_ASSIGN(const std::vector<MessageRow> messages, registry->messages(key));
-    const std::vector<TemplateMessage> history = history_of(row, messages);
-    std::vector<TemplateMessage> added;
-    std::ranges::transform(messages_added, std::back_inserter(added), chat_message);
+    ENGRAM_ASSIGN(std::vector<MessageRow> messages, registry->messages(key));
+    return prepare_from(row, std::move(messages), std::move(addition));
+}
 
-    // The committed tokens are what the model has read; they hold as long as the tokenizer is the same and the row is sound.
+Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_from(const AgentRow &row, std::vector<MessageRow> messages,
+                                                                      Addition addition) const {
+    Prepared prepared;
+    const bool cut = addition.keep_messages < messages.size();
+    if (cut) messages.resize(addition.keep_messages);
+    const AgentFront front = addition.front.value_or(AgentFront{.system_prompt = row.system_prompt, .tools = row.tools});
+    std::vector<TemplateMessage> &said = prepared.said;
+    said = history_of(front.system_prompt, messages);
+    const std::size_t n_history = said.size();
+    std::ranges::transform(addition.messages, std::back_inserter(said), template_message);
+
+    // The committed tokens are what the model has read; they hold as long as the tokenizer is the same and the row is sound, up
+    // to where a turn ended.
     std::vector<Token> committed;
     std::string lost;
     if (row.n_tokens > 0) {
         if (row.vocabulary != model->vocabulary_hash().hex()) {
             lost = "incompatible: the conversation's tokens belong to another tokenizer";
-        } else if (auto tokens = registry->tokens(key)) {
+        } else if (addition.front) {
+            lost = "diverged: the system prompt or the tools are others than before";
+        } else if (auto tokens = registry->tokens(row.key)) {
             committed = std::move(*tokens);
+            if (cut) committed.resize(messages.empty() ? 0 : std::min<std::size_t>(committed.size(), messages.back().n_tokens));
         } else {
             lost = "corrupt: " + tokens.error().message;
         }
     }
+    const std::span<const TemplateMessage> all = said;
+    ENGRAM_ASSIGN(Rendered prompt, rendered(addition, front, all.first(n_history), all.subspan(n_history), committed));
     std::vector<Token> &tokens = prepared.plan.tokens;
-    ENGRAM_ASSIGN(tokens, tokens_with(row, history, added, committed, asks));
+    tokens = std::move(prompt.tokens);
     if (tokens.empty()) return fail(ErrorCode::invalid_argument, "the prompt has no tokens");
-    if (!row.system_prompt.empty()) {
-        if (const auto system = chat->render(std::span(history).first(1), false, row.tools)) {
+    if (!front.system_prompt.empty()) {
+        if (const auto system = chat->render(all.first(1), false, front.tools)) {
             prepared.plan.system_end = static_cast<Position>(common_prefix(model->tokenise(*system, true, true), tokens));
         }
     }
     prepared.keep_tokens = committed.size();
+    prepared.keep_messages = messages.size();
     prepared.first_new_token = committed.size();
-    prepared.messages = std::move(messages_added);
-    prepared.asks = asks;
-    prepared.tools = row.tools;
+    prepared.messages = std::move(addition.messages);
+    prepared.front = std::move(addition.front);
+    prepared.opens_thinking = prompt.opens_thinking;
+    prepared.tools = front.tools;
+    prepared.raw = addition.raw;
+    prepared.asks = addition.asks;
+    prepared.plan.key = row.key;
+    plan_stored(prepared, committed, lost, row.n_tokens > 0);
+    return prepared;
+}
 
-    const auto manifest = newest_manifest(key);
+void AgentManager::Impl::plan_stored(Prepared &prepared, std::span<const Token> committed, const std::string &lost,
+                                     bool has_read) const {
+    TurnPlan &plan = prepared.plan;
+    const auto manifest = newest_manifest(plan.key);
     if (manifest) prepared.older = *manifest;
     if (!manifest) {
-        prepared.plan.no_kv_reason = "corrupt: " + manifest.error().message;
+        plan.no_kv_reason = "corrupt: " + manifest.error().message;
     } else if (!lost.empty()) {
-        prepared.plan.no_kv_reason = lost;
+        plan.no_kv_reason = lost;
     } else if (*manifest && (*manifest)->n_kv > 0 && store) {
         if ((*manifest)->fingerprint == context->fingerprint() && (*manifest)->block_tokens == options.storage.block_tokens) {
-            const auto n = std::min<std::size_t>((*manifest)->n_kv, committed.size());
-            prepared.plan.stored_tokens.assign(committed.begin(), committed.begin() + static_cast<std::ptrdiff_t>(n));
-            prepared.plan.checkpoints = checkpoints_of(**manifest, context->window());
+            const auto stored = committed.first(std::min<std::size_t>((*manifest)->n_kv, committed.size()));
+            plan.stored_tokens.assign(stored.begin(), stored.end());
+            plan.checkpoints = checkpoints_of(**manifest, context->window());
         } else {
-            prepared.plan.no_kv_reason = why_incompatible(**manifest, *context, options.storage.block_tokens);
+            plan.no_kv_reason = why_incompatible(**manifest, *context, options.storage.block_tokens);
         }
-    } else if (row.n_tokens > 0 && store) {
-        prepared.plan.no_kv_reason = "not stored: the KV of the turns before never came to be on disk";
+    } else if (has_read && store) {
+        plan.no_kv_reason = "not stored: the KV of the turns before never came to be on disk";
     }
-    prepared.plan.key = key;
-    return prepared;
 }
 
 Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_turn(const AgentKey &key, const TurnRequest &request) const {
     if (request.role != "user" && request.role != "tool" && request.role != "system") {
         return fail(ErrorCode::invalid_argument, std::format("a turn's role is user, tool or system, not {}", request.role));
     }
-    ENGRAM_ASSIGN(Prepared prepared,
-                  prepare(key, {{.role = request.role, .content = request.prompt, .created_ms = now_ms()}}, true));
+    ENGRAM_ASSIGN(
+        Prepared prepared,
+        prepare(key, {.messages = {{.role = request.role, .content = request.prompt, .created_ms = now_ms()}}, .asks = true}));
     ENGRAM_ASSIGN(prepared.plan.sampler, Sampler::create(*model, request.sampling));
     if (!prepared.tools.empty()) prepared.plan.visible_marks = chat->answer_style().visible_marks();
     prepared.plan.max_tokens = request.max_tokens;
@@ -193,13 +207,18 @@ TurnPlan AgentManager::Impl::take_plan(Prepared &prepared) {
     return plan;
 }
 
-void AgentManager::Impl::run(std::vector<TurnPlan> plans, const std::function<void(TurnChannel::Event)> &on_event) {
+void AgentManager::Impl::run(std::vector<TurnPlan> plans, const std::function<void(TurnChannel::Event)> &on_event,
+                             const std::function<void()> &on_silence) {
     const auto channel = std::make_shared<TurnChannel>();
     for (std::size_t i = 0; i < plans.size(); ++i) engine->submit(std::move(plans[i]), channel, i);
     for (std::size_t finished = 0; finished < plans.size();) {
-        TurnChannel::Event event = channel->receive();
-        if (std::holds_alternative<TurnChannel::Finished>(event)) ++finished;
-        on_event(std::move(event));
+        std::optional<TurnChannel::Event> event = on_silence ? channel->receive(kSilence) : std::optional(channel->receive());
+        if (!event) {
+            on_silence();
+            continue;
+        }
+        if (std::holds_alternative<TurnChannel::Finished>(*event)) ++finished;
+        on_event(std::move(*event));
     }
 }
 
@@ -214,7 +233,21 @@ Result<TurnEnd> AgentManager::Impl::run_one(TurnPlan plan) {
     return end;
 }
 
-Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end, const TurnRequest &request) {
+MessageRow AgentManager::Impl::answer_message(const Prepared &prepared, TurnResult &result) const {
+    MessageRow message{.role = "assistant", .content = result.text, .created_ms = now_ms()};
+    const std::vector<ChatTool> tools = parse_tools(prepared.tools).value_or(std::vector<ChatTool>());
+    AnswerStyle style = chat->answer_style();
+    style.calls = !tools.empty();
+    ParsedAnswer parsed = read_answer(style, tools, prepared.opens_thinking, result.text);
+    if (!parsed.malformed.empty()) return message;
+    message.content = std::move(parsed.text);
+    message.thinking = std::move(parsed.thinking);
+    message.tool_calls = result.tool_calls = tool_calls_json(parsed.calls);
+    return message;
+}
+
+Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end, std::optional<MessageRow> answer,
+                                                const std::function<void(const TurnResult &)> &hand_out) {
     {
         const std::scoped_lock lock(totals_mutex);
         totals.corrupt += end.corrupt_parts;
@@ -235,33 +268,15 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
     }
     TurnResult result = std::move(end.result);
     const auto commit_start = system_clock().steady_us();
-    std::vector<Token> new_tokens(prepared.plan.tokens.begin() + static_cast<std::ptrdiff_t>(prepared.first_new_token),
-                                  prepared.plan.tokens.end());
-    new_tokens.insert(new_tokens.end(), result.tokens.begin(), result.tokens.end());
-    const std::int64_t now = now_ms();
-    if (prepared.asks) prepared.messages.push_back(answer_message(result, chat->answer_style(), prepared.tools, now));
-    const Manifest nothing{
-        .fingerprint = context->fingerprint(), .block_tokens = options.storage.block_tokens, .n_kv = 0, .parts = {}};
-    const bool stale = prepared.older && prepared.keep_tokens < prepared.older->n_kv;
-    const auto committed =
-        registry->commit_turn({.key = prepared.plan.key,
-                               .keep_tokens = prepared.keep_tokens,
-                               .new_tokens = new_tokens,
-                               .new_messages = prepared.messages,
-                               // The manifest follows when its files are there; one of other tokens must go now.
-                               .manifest = stale ? &nothing : nullptr,
-                               .now_ms = now,
-                               .model = model->description(),
-                               .vocabulary = model->vocabulary_hash().hex(),
-                               .counts_as_turn = prepared.asks});
+    const auto committed = prepared.forget ? Result<void>() : commit(prepared, result, std::move(answer));
     result.commit_ms = static_cast<double>(system_clock().steady_us() - commit_start) / 1000.0;
     if (!committed) {
         result.warning = "this turn was not committed and will be forgotten: " + committed.error().message;
     }
-    if (request.on_text && !end.last_text.empty()) request.on_text(end.last_text);
+    hand_out(result);
     if (store) {
         put_deferred();
-        if (committed) {
+        if (committed && !prepared.forget) {
             if (auto row = registry->get(prepared.plan.key)) {
                 publisher->publish(std::move(*row), std::move(end.manifest), std::move(prepared.older));
             }
@@ -273,6 +288,40 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
         }
     }
     return result;
+}
+
+// One transaction: tokens, messages, and by what the conversation is found when its client sends it again.
+Result<void> AgentManager::Impl::commit(Prepared &prepared, const TurnResult &result, std::optional<MessageRow> answer) {
+    std::vector<Token> new_tokens(prepared.plan.tokens.begin() + static_cast<std::ptrdiff_t>(prepared.first_new_token),
+                                  prepared.plan.tokens.end());
+    new_tokens.insert(new_tokens.end(), result.tokens.begin(), result.tokens.end());
+    const bool answered = answer.has_value();
+    if (answer) {
+        prepared.said.push_back(template_message(*answer));
+        prepared.messages.push_back(std::move(*answer));
+    }
+    MessageRow &last = prepared.messages.back();
+    // A prompt that was only read ends with the beginning of an answer: no turn goes on from there.
+    const bool ends_turn = answered || !prepared.asks;
+    if (ends_turn) last.n_tokens = prepared.keep_tokens + new_tokens.size();
+    if (ends_turn && last.role == "assistant" && !prepared.raw)
+        last.prefix = prefix_digests(prepared.tools, prepared.said).back().hex();
+    const Manifest nothing{
+        .fingerprint = context->fingerprint(), .block_tokens = options.storage.block_tokens, .n_kv = 0, .parts = {}};
+    const bool stale = prepared.older && prepared.keep_tokens < prepared.older->n_kv;
+    return registry->commit_turn({.key = prepared.plan.key,
+                                  .keep_tokens = prepared.keep_tokens,
+                                  .new_tokens = new_tokens,
+                                  .new_messages = prepared.messages,
+                                  .keep_messages = prepared.keep_messages,
+                                  // The manifest follows when its files are there; one of other tokens must go now.
+                                  .manifest = stale ? &nothing : nullptr,
+                                  .now_ms = now_ms(),
+                                  .model = model->description(),
+                                  .vocabulary = model->vocabulary_hash().hex(),
+                                  .counts_as_turn = answered,
+                                  .front = prepared.front,
+                                  .expires_ms = prepared.expires_ms});
 }
 
 std::vector<Result<TurnResult>> AgentManager::Impl::generate(const std::string &tenant, std::span<const BatchItem *const> items) {
@@ -302,13 +351,20 @@ std::vector<Result<TurnResult>> AgentManager::Impl::generate(const std::string &
     run(std::move(plans), [&](TurnChannel::Event event) {
         if (const auto *text = std::get_if<TurnChannel::Text>(&event)) {
             const TurnRequest &request = items[origin[text->turn]]->request;
-            if (request.on_text) request.on_text(text->text);
+            if (request.on_text) request.on_text(text->piece.text);
         } else if (const auto *progress = std::get_if<TurnChannel::Progress>(&event)) {
             const TurnRequest &request = items[origin[progress->turn]]->request;
             if (request.on_prefill) request.on_prefill(progress->done, progress->total);
         } else if (auto *finished = std::get_if<TurnChannel::Finished>(&event)) {
             const std::size_t item = origin[finished->turn];
-            results[item] = conclude(prepared[finished->turn], std::move(finished->end), items[item]->request);
+            const TurnRequest &request = items[item]->request;
+            TurnEnd &end = finished->end;
+            std::optional<MessageRow> answer;
+            if (!end.error) answer = answer_message(prepared[finished->turn], end.result);
+            const std::string last = std::move(end.last.text);
+            results[item] = conclude(prepared[finished->turn], std::move(end), std::move(answer), [&](const TurnResult &) {
+                if (request.on_text && !last.empty()) request.on_text(last);
+            });
         }
     });
     return results;
@@ -318,14 +374,14 @@ Result<TurnResult> AgentManager::append(std::string_view id, std::span<const Mes
     ENGRAM_TRY(validate_agent_id(id));
     ENGRAM_ASSIGN(std::vector<MessageRow> rows, checked_messages(messages, impl_->now_ms()));
     const auto hold = impl_->gates.take(key_of(id));
-    ENGRAM_ASSIGN(Impl::Prepared prepared, impl_->prepare(key_of(id), std::move(rows), false));
+    ENGRAM_ASSIGN(Impl::Prepared prepared, impl_->prepare(key_of(id), {.messages = std::move(rows)}));
     std::vector<TurnPlan> plans;
     plans.push_back(Impl::take_plan(prepared));
     TurnEnd end;
     impl_->run(std::move(plans), [&](TurnChannel::Event event) {
         if (auto *finished = std::get_if<TurnChannel::Finished>(&event)) end = std::move(finished->end);
     });
-    ENGRAM_ASSIGN(TurnResult result, impl_->conclude(prepared, std::move(end), {}));
+    ENGRAM_ASSIGN(TurnResult result, impl_->conclude(prepared, std::move(end), std::nullopt, [](const TurnResult &) {}));
     result.finish = "appended";
     return result;
 }

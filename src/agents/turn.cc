@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <format>
+#include <iterator>
+#include <utility>
 
 namespace engram {
 
@@ -16,6 +18,14 @@ void TurnChannel::send(Event event) {
 TurnChannel::Event TurnChannel::receive() {
     std::unique_lock lock(mutex_);
     arrived_.wait(lock, [this] { return !events_.empty(); });
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+std::optional<TurnChannel::Event> TurnChannel::receive(std::chrono::milliseconds longest) {
+    std::unique_lock lock(mutex_);
+    if (!arrived_.wait_for(lock, longest, [this] { return !events_.empty(); })) return std::nullopt;
     Event event = std::move(events_.front());
     events_.pop_front();
     return event;
@@ -75,6 +85,7 @@ void Turn::begin() {
     }
     pending_.assign(plan_.tokens.begin() + static_cast<std::ptrdiff_t>(reused), plan_.tokens.end());
     computed_ = 0;
+    channel_->send(TurnChannel::Began{.turn = index_, .so_far = end_.result});
     if (!plan_.sampler) return;
     const auto look_back = std::min<std::size_t>(plan_.tokens.size(), 1024);
     plan_.sampler->observe(std::span(plan_.tokens).last(look_back));
@@ -85,7 +96,7 @@ void Turn::note_miss() {
     const std::size_t reused = resident_->kv.size();
     const std::size_t expected = std::min(common_prefix(plan_.tokens, plan_.stored_tokens), plan_.tokens.size() - 1);
     const bool went_on_in_place = reused > 0 && end_.result.tier == tier_name(Tier::hot);
-    if (!plan_.no_kv_reason.empty() && !went_on_in_place) {
+    if (!plan_.no_kv_reason.empty() && (!went_on_in_place || plan_.no_kv_reason.starts_with("diverged"))) {
         end_.result.miss = PrefixMiss{.at_token = reused, .reason = plan_.no_kv_reason};
     } else if (reused < expected) {
         const std::string_view kind = restore_.recompute ? "recomputed" : restore_.corrupt_parts > 0 ? "corrupt" : "evicted";
@@ -170,7 +181,18 @@ bool Turn::choose(Context &context, std::size_t index) {
         end_.result.ttft_ms = ms_since(submitted_);
         first_token_ = Clock::now();
     }
+    if (plan_.top_logprobs) note_logprobs(context.logits(index), token);
     return add_token(token);
+}
+
+void Turn::note_logprobs(std::span<const float> logits, Token token) {
+    const Sampler::Logprobs logprobs = Sampler::logprobs(logits, token, *plan_.top_logprobs);
+    TokenLogprob noted{.token = token, .bytes = model_.piece(token, true), .logprob = logprobs.chosen, .alternatives = {}};
+    for (const auto &[other, logprob] : logprobs.most_probable) {
+        noted.alternatives.push_back(
+            {.token = other, .bytes = model_.piece(other, true), .logprob = logprob, .alternatives = {}});
+    }
+    next_.logprobs.push_back(std::move(noted));
 }
 
 // Control tokens are no text, but for the marks that tool calls are written with.
@@ -184,16 +206,18 @@ std::string Turn::text_of(Token token) const {
 bool Turn::add_token(Token token) {
     end_.result.tokens.push_back(token);
     ++answered_;
+    ++next_.tokens;
     if (model_.is_end_of_generation(token)) {
         finish("stop");
         return false;
     }
-    std::string piece = text_.add(text_of(token));
-    if (!piece.empty()) {
-        if (!held_.empty()) channel_->send(TurnChannel::Text{.turn = index_, .text = std::move(held_)});
-        held_ = std::move(piece);
+    next_.text = text_.add(text_of(token));
+    if (!next_.text.empty()) {
+        if (!held_.text.empty()) channel_->send(TurnChannel::Text{.turn = index_, .piece = std::move(held_)});
+        held_ = std::exchange(next_, {});
     }
     if (text_.stopped()) {
+        end_.stop_string = text_.stop();
         finish("stop_string");
         return false;
     }
@@ -213,8 +237,11 @@ bool Turn::add_token(Token token) {
 void Turn::finish(std::string_view reason) {
     end_.result.finish = reason;
     if (!end_.result.tokens.empty()) end_.result.decode_ms = ms_since(first_token_);
-    held_ += text_.finish();
-    end_.last_text = std::move(held_);
+    held_.text += text_.finish();
+    held_.tokens += next_.tokens;
+    if (reason == "stop" && !next_.logprobs.empty()) next_.logprobs.pop_back();  // of the end-of-generation token: it is no text
+    std::ranges::move(next_.logprobs, std::back_inserter(held_.logprobs));
+    end_.last = std::move(held_);
     end_.result.text = text_.text();
     const Clock::time_point save_start = Clock::now();
     end_.manifest = saver_.finish(*resident_);

@@ -33,18 +33,27 @@ struct TurnPlan {
     std::optional<Sampler> sampler;    // of a turn that answers
     std::uint32_t max_tokens = 0;
     std::vector<std::string> stop_strings;
-    std::vector<std::string> visible_marks;  // texts of control tokens that belong to the answer's text
+    std::vector<std::string> visible_marks;     // texts of control tokens that belong to the answer's text
+    std::optional<std::uint32_t> top_logprobs;  // given: log probabilities come with the text, with so many alternatives
     std::stop_token stop;
     std::int32_t priority = 0;
     bool probe = false;      // compute the last token's logits only; sample nothing, save nothing
     bool load_only = false;  // bring back what is stored; compute nothing
 };
 
+// Some text of an answer.
+struct TurnPiece {
+    std::string text;  // whole UTF-8 characters
+    std::uint64_t tokens = 0;
+    std::vector<TokenLogprob> logprobs;  // when they were asked for
+};
+
 // What the engine hands back. Nothing is committed yet.
 struct TurnEnd {
     std::optional<Error> error;  // then there is nothing to commit
     TurnResult result;
-    std::string last_text;  // not handed out yet
+    std::string stop_string;  // that ended the answer
+    TurnPiece last;           // not handed out yet
     Manifest manifest;
     std::vector<PutRequest> deferred;  // to be put by a thread that may wait
     std::vector<float> logits;         // of a probe
@@ -54,9 +63,14 @@ struct TurnEnd {
 // Events of the turns that one caller waits for.
 class TurnChannel {
   public:
+    // The prompt is about to be read; of the result, what is known by now.
+    struct Began {
+        std::size_t turn = 0;
+        TurnResult so_far;
+    };
     struct Text {
         std::size_t turn = 0;
-        std::string text;
+        TurnPiece piece;
     };
     struct Progress {
         std::size_t turn = 0;
@@ -66,10 +80,11 @@ class TurnChannel {
         std::size_t turn = 0;
         TurnEnd end;
     };
-    using Event = std::variant<Text, Progress, Finished>;
+    using Event = std::variant<Began, Text, Progress, Finished>;
 
     void send(Event event);
     Event receive();  // waits
+    std::optional<Event> receive(std::chrono::milliseconds longest);
 
   private:
     std::mutex mutex_;
@@ -118,6 +133,7 @@ class Turn final : public Run {
 
     bool is_checkpoint(Position position) const;
     void note_miss();
+    void note_logprobs(std::span<const float> logits, Token token);
     std::string text_of(Token token) const;
     bool add_token(Token token);
     void finish(std::string_view reason);
@@ -137,7 +153,8 @@ class Turn final : public Run {
     bool answering_ = false;
     std::uint64_t answered_ = 0;
     TextStream text_;
-    std::string held_;  // newest piece, not handed out yet
+    TurnPiece held_;  // newest piece, not handed out yet
+    TurnPiece next_;  // tokens whose text isn't certain yet
     TurnEnd end_;
     RestoreOutcome restore_;
     Clock::time_point submitted_ = Clock::now(), admitted_{}, began_{}, first_token_{};

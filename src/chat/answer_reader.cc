@@ -269,7 +269,7 @@ bool AnswerReader::step_header(bool last) {
     drop(message + kMessage.size());
     mode_ = Mode::body;
     constexpr std::string_view kTo = "to=functions.";
-    if (const std::size_t to = header.find(kTo); to != std::string::npos) {
+    if (const std::size_t to = header.find(kTo); to != std::string::npos && style_.calls) {
         std::string_view name = std::string_view(header).substr(to + kTo.size());
         name = name.substr(0, name.find_first_of(" \t\n<"));
         begin_call(name);

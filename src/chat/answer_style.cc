@@ -182,7 +182,7 @@ std::vector<std::string> AnswerStyle::call_openings() const {
         if (text.empty() || text == "[" || std::ranges::contains(openings, text)) return;
         openings.push_back(std::move(text));
     };
-    if (form == CallForm::harmony) return openings;
+    if (form == CallForm::harmony || !calls) return openings;
     add(calls_open);
     add(open);
     const bool is_common = open.starts_with(kToolCall) || openings.empty();

@@ -43,6 +43,7 @@ struct AnswerStyle {
     std::string arguments = "arguments";  // json: the member's name
     bool several = true;                  // whether an answer may have more than one call
     std::string think_open, think_close;  // empty: the family doesn't think
+    bool calls = true;                    // false: nothing can be called, and what looks like a call is text
 
     bool operator==(const AnswerStyle &) const = default;
 

@@ -115,10 +115,10 @@ class JinjaChatTemplate final : public ChatTemplate {
     // Learns by rendering probes what the template supports. Only called before the object is handed out.
     Result<void> probe() {
         const std::vector<TemplateMessage> user = {{std::string(kUser), std::string(kUserProbe)}};
-        Result<std::string> plain = render_raw(user, true);
+        Result<std::string> plain = render_raw({.messages = user, .add_generation_prompt = true});
         if (!plain.has_value() || !plain->contains(kUserProbe)) {
             typed_content_ = true;
-            const Result<std::string> typed = render_raw(user, true);
+            const Result<std::string> typed = render_raw({.messages = user, .add_generation_prompt = true});
             if (!typed.has_value() || !typed->contains(kUserProbe)) {
                 return plain.has_value()
                            ? fail(ErrorCode::invalid_argument, "the chat template leaves a user message out of the prompt")
@@ -133,7 +133,7 @@ class JinjaChatTemplate final : public ChatTemplate {
             system_first_ &&
             renders_in_order(
                 {{{kUser, kUserProbe}, {kAssistant, kAnswerProbe}, {kSystem, kSystemProbe}, {kUser, kSecondUserProbe}}});
-        const Result<std::string> tools = render_raw(user, true, kToolsProbe);
+        const Result<std::string> tools = render_raw({.messages = user, .tools = kToolsProbe, .add_generation_prompt = true});
         knows_tools_ = tools.has_value() && tools->contains(kFirstProbe);
         probe_calls(user.front());
         return {};
@@ -141,21 +141,12 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     Result<std::string> render(std::span<const TemplateMessage> messages, bool add_generation_prompt,
                                std::string_view tools) const override {
-        const auto has_calls = [](const TemplateMessage &message) { return !message.tool_calls.empty(); };
-        if (!tools.empty() && !knows_tools_) {
-            return fail(ErrorCode::unsupported,
-                        "the model's chat template knows no tools: take another model, or leave them out");
-        }
-        if (!knows_calls_ && std::ranges::any_of(messages, has_calls)) {
-            return fail(ErrorCode::unsupported,
-                        "the model's chat template leaves tool calls out of the prompt: take another model, or leave them out");
-        }
-        return render_raw(adapt(messages), add_generation_prompt, tools);
+        return checked({.messages = messages, .tools = tools, .add_generation_prompt = add_generation_prompt});
     }
 
     Result<std::string> next_turn(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
-                                  bool answer_closed, std::string_view tools) const override {
-        return following({.history = history, .added = added, .tools = tools}, answer_closed, true);
+                                  bool answer_closed, std::string_view tools, std::optional<bool> thinks) const override {
+        return following({.history = history, .added = added, .tools = tools, .thinks = thinks}, answer_closed, true);
     }
 
     Result<Scripted> scripted(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
@@ -179,11 +170,34 @@ class JinjaChatTemplate final : public ChatTemplate {
     }
 
   private:
+    struct Prompt {
+        std::span<const TemplateMessage> messages;
+        std::string_view tools = {};
+        bool add_generation_prompt = false;
+        std::optional<bool> thinks = std::nullopt;
+    };
+
+    Result<std::string> checked(const Prompt &prompt) const {
+        const auto has_calls = [](const TemplateMessage &message) { return !message.tool_calls.empty(); };
+        if (!prompt.tools.empty() && !knows_tools_) {
+            return fail(ErrorCode::unsupported,
+                        "the model's chat template knows no tools: take another model, or leave them out");
+        }
+        if (!knows_calls_ && std::ranges::any_of(prompt.messages, has_calls)) {
+            return fail(ErrorCode::unsupported,
+                        "the model's chat template leaves tool calls out of the prompt: take another model, or leave them out");
+        }
+        Prompt adapted = prompt;
+        const std::vector<TemplateMessage> messages = adapt(prompt.messages);
+        adapted.messages = messages;
+        return render_raw(adapted);
+    }
+
     // What the template makes of calls, and so how the model writes them.
     void probe_calls(const TemplateMessage &user) {
         const auto answered = [&](std::string content, std::string calls) {
             const std::vector<TemplateMessage> messages = {user, {std::string(kAssistant), std::move(content), std::move(calls)}};
-            return render_raw(messages, false).value_or(std::string());
+            return render_raw({.messages = messages}).value_or(std::string());
         };
         const std::string no_call = answered(std::string(kAnswerProbe), {});
         const std::string one = answered({}, std::format("[{}]", call_probe(kFirstProbe)));
@@ -203,13 +217,14 @@ class JinjaChatTemplate final : public ChatTemplate {
     struct Growth {
         std::span<const TemplateMessage> history, added;
         std::string_view tools;
+        std::optional<bool> thinks = std::nullopt;
     };
 
     // What is to be read after the history.
     Result<std::string> following(const Growth &growth, bool answer_closed, bool add_generation_prompt) const {
-        const auto &[history, added, tools] = growth;
+        const auto &[history, added, tools, thinks] = growth;
         if (history.empty()) {
-            return render(added, add_generation_prompt, tools);
+            return checked({.messages = added, .tools = tools, .add_generation_prompt = add_generation_prompt, .thinks = thinks});
         }
         if (history.back().role != kAssistant) {
             return after_prompt(growth, add_generation_prompt);
@@ -233,23 +248,26 @@ class JinjaChatTemplate final : public ChatTemplate {
             messages.emplace_back(std::string(probe.role), std::string(probe.content));
             contents.push_back(probe.content);
         }
-        const Result<std::string> text = render_raw(messages, false);
+        const Result<std::string> text = render_raw({.messages = messages});
         return text.has_value() && contains_in_order(*text, contents);
     }
 
-    Result<std::string> render_raw(std::span<const TemplateMessage> messages, bool add_generation_prompt,
-                                   std::string_view tools = {}) const {
+    Result<std::string> render_raw(const Prompt &prompt) const {
         std::vector<JinjaMessage> views;
-        views.reserve(messages.size());
-        for (const TemplateMessage &message : messages) {
-            views.push_back({.role = message.role, .content = message.content, .tool_calls = message.tool_calls});
+        views.reserve(prompt.messages.size());
+        for (const TemplateMessage &message : prompt.messages) {
+            views.push_back({.role = message.role,
+                             .content = message.content,
+                             .tool_calls = message.tool_calls,
+                             .thinking = message.thinking});
         }
         ENGRAM_ASSIGN(std::string text, jinja_.render({.messages = views,
-                                                       .tools = tools,
+                                                       .tools = prompt.tools,
                                                        .bos_token = bos_,
                                                        .eos_token = eos_,
-                                                       .add_generation_prompt = add_generation_prompt,
-                                                       .typed_content = typed_content_}));
+                                                       .add_generation_prompt = prompt.add_generation_prompt,
+                                                       .typed_content = typed_content_,
+                                                       .thinks = prompt.thinks}));
         if (!bos_.empty() && text.starts_with(bos_)) {
             text.erase(0, bos_.size());
         }
@@ -303,7 +321,11 @@ class JinjaChatTemplate final : public ChatTemplate {
         TemplateMessage &answer = all[growth.history.size() - 1];
         answer.content = mark;
         answer.tool_calls.clear();
-        ENGRAM_ASSIGN(std::string text, render(all, add_generation_prompt, growth.tools));
+        answer.thinking.clear();
+        ENGRAM_ASSIGN(std::string text, checked({.messages = all,
+                                                 .tools = growth.tools,
+                                                 .add_generation_prompt = add_generation_prompt,
+                                                 .thinks = growth.thinks}));
         const std::size_t at = text.find(mark);
         if (at == std::string::npos) {
             return fail(ErrorCode::unsupported,
@@ -330,7 +352,8 @@ class JinjaChatTemplate final : public ChatTemplate {
         for (const bool generation_prompt : {false, true}) {
             if (!closes && !(generation_prompt && growth.added.empty())) {
                 const Result<std::string> closing =
-                    after_answer(mark, {.history = growth.history, .added = {}, .tools = growth.tools}, generation_prompt);
+                    after_answer(mark, {.history = growth.history, .added = {}, .tools = growth.tools, .thinks = growth.thinks},
+                                 generation_prompt);
                 closes = closing.has_value() && closing->starts_with(marker);
             }
         }
@@ -342,7 +365,11 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     Result<std::string> after_prompt(const Growth &growth, bool add_generation_prompt) const {
         ENGRAM_ASSIGN(const std::string before, render(growth.history, false, growth.tools));
-        ENGRAM_ASSIGN(std::string text, render(joined(growth.history, growth.added), add_generation_prompt, growth.tools));
+        const std::vector<TemplateMessage> all = joined(growth.history, growth.added);
+        ENGRAM_ASSIGN(std::string text, checked({.messages = all,
+                                                 .tools = growth.tools,
+                                                 .add_generation_prompt = add_generation_prompt,
+                                                 .thinks = growth.thinks}));
         if (!text.starts_with(before)) {
             return fail(
                 ErrorCode::unsupported,

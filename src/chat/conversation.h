@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,8 +58,11 @@ class ChatTemplate {
     // without such a text (an answer ends where the next role's marker begins) nothing is left out.
     //
     // unsupported: the template drops or repeats the last answer, or what follows an answer depends on the answer's text.
+    //
+    // `thinks`: whether the answer is to be thought about first, for templates that have a switch; nullopt: as they have it.
     virtual Result<std::string> next_turn(std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
-                                          bool answer_closed, std::string_view tools = {}) const = 0;
+                                          bool answer_closed, std::string_view tools = {},
+                                          std::optional<bool> thinks = std::nullopt) const = 0;
 
     struct Scripted {
         std::string text;

@@ -196,6 +196,9 @@ Result<json> messages_for_template(const JinjaInput &input) {
         if (message.role == "assistant") {
             ids.answer_begins();
         }
+        if (!message.thinking.empty()) {
+            entry["reasoning_content"] = entry["thinking"] = std::string(message.thinking);
+        }
         if (!message.tool_calls.empty()) {
             ENGRAM_ASSIGN(entry["tool_calls"], calls_for_template(message.tool_calls, ids));
         }
@@ -214,6 +217,11 @@ minja::Value variables(const JinjaInput &input, const json &messages, const json
         values.set("tools", minja::Value(tools));
     }
     values.set("add_generation_prompt", minja::Value(input.add_generation_prompt));
+    if (input.thinks) {
+        values.set("enable_thinking", minja::Value(*input.thinks));
+        values.set("thinking", minja::Value(*input.thinks));
+        if (!*input.thinks) values.set("reasoning_effort", minja::Value(std::string("low")));
+    }
     values.set("bos_token", minja::Value(std::string(input.bos_token)));
     values.set("eos_token", minja::Value(std::string(input.eos_token)));
     using ContextPointer = std::shared_ptr<minja::Context>;
@@ -271,7 +279,7 @@ Result<JinjaTemplate> JinjaTemplate::parse(std::string_view source) {
 Result<std::string> JinjaTemplate::render(const JinjaInput &input) const {
     std::uint64_t input_bytes = input.tools.size();
     for (const JinjaMessage &message : input.messages) {
-        input_bytes += message.content.size() + message.role.size() + message.tool_calls.size();
+        input_bytes += message.content.size() + message.role.size() + message.tool_calls.size() + message.thinking.size();
     }
     ENGRAM_ASSIGN(const json messages, messages_for_template(input));
     json tools;

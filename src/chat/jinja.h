@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct JinjaMessage {
     std::string_view role;
     std::string_view content;
     std::string_view tool_calls = {};  // a JSON list in OpenAI's shape; the template sees arguments as an object
+    std::string_view thinking = {};    // of an answer; the template sees it as `reasoning_content` and `thinking`
 };
 
 struct JinjaInput {
@@ -30,7 +32,9 @@ struct JinjaInput {
     std::string_view bos_token = {};
     std::string_view eos_token = {};
     bool add_generation_prompt = false;
-    bool typed_content = false;  // content as a list with one text part, which some templates want
+    bool typed_content = false;    // content as a list with one text part, which some templates want
+    std::optional<bool> thinks{};  // given: the switches that templates have for it, `enable_thinking`, `thinking` and
+                                   // `reasoning_effort` ("low" for no), are set
 };
 
 class JinjaTemplate {

@@ -80,6 +80,18 @@ TEST(Jinja, MacrosMayNestAsToolTemplatesDo) {
     EXPECT_EQ(render(source).value_or("failed"), "a(b(c(d(e(f(1))))))");
 }
 
+TEST(Jinja, TemplatesSeeThinkingAndItsSwitches) {
+    auto jinja = JinjaTemplate::parse(
+        "{% for m in messages %}[{{ m.reasoning_content or '-' }}{{ m.thinking or '-' }}]{% endfor %}"
+        "{% if enable_thinking is defined %}{{ enable_thinking }} {{ thinking }}{% endif %}{{ reasoning_effort or '' }}");
+    ASSERT_TRUE(jinja.has_value());
+    const std::array<JinjaMessage, 2> messages = {
+        {{.role = "user", .content = "a"}, {.role = "assistant", .content = "b", .thinking = "hm"}}};
+    EXPECT_EQ(jinja->render({.messages = messages}).value_or("failed"), "[--][hmhm]");
+    EXPECT_EQ(jinja->render({.messages = messages, .thinks = true}).value_or("failed"), "[--][hmhm]True True");
+    EXPECT_EQ(jinja->render({.messages = messages, .thinks = false}).value_or("failed"), "[--][hmhm]False Falselow");
+}
+
 TEST(Jinja, ThreadsRenderTheSameTemplate) {
     auto jinja = JinjaTemplate::parse(
         "{% macro f(x) %}[{{ x | trim }}]{% endmacro %}{% set ns = namespace(n=0) %}"

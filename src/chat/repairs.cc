@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "chat/message_identity.h"
+#include "chat/tool_call.h"
 
 namespace engram {
 namespace {
@@ -46,6 +47,21 @@ void leave_out_pseudo_headers(std::string &text, std::vector<std::string> &repai
     if (any) text.erase(0, at);
 }
 
+// The results that follow the answer at `answer`, in the order of its calls; those of no call of it come last.
+bool order_results(std::vector<TemplateMessage> &messages, std::size_t answer) {
+    const auto first = messages.begin() + static_cast<std::ptrdiff_t>(answer) + 1;
+    const auto last = std::find_if(first, messages.end(), [](const TemplateMessage &message) { return message.role != "tool"; });
+    if (last - first < 2) return false;
+    const auto calls = parse_tool_calls(messages[answer].tool_calls);
+    if (!calls) return false;
+    const auto place = [&](const TemplateMessage &result) {
+        return std::ranges::find(*calls, result.tool_call_id, &ToolCall::id) - calls->begin();
+    };
+    if (std::ranges::is_sorted(first, last, {}, place)) return false;
+    std::ranges::stable_sort(first, last, {}, place);
+    return true;
+}
+
 }  // namespace
 
 RepairedPrompt repair_prompt(std::vector<TemplateMessage> messages, std::string tools) {
@@ -60,6 +76,11 @@ RepairedPrompt repair_prompt(std::vector<TemplateMessage> messages, std::string 
         prompt.repairs.emplace_back("the tools were put in the order of their names, which is the same in every request");
         prompt.tools = std::move(ordered);
     }
+    bool ordered_results = false;
+    for (std::size_t i = 0; i < prompt.messages.size(); ++i) {
+        if (!prompt.messages[i].tool_calls.empty()) ordered_results |= order_results(prompt.messages, i);
+    }
+    if (ordered_results) prompt.repairs.emplace_back("the results of tools were put in the order of their calls");
     return prompt;
 }
 

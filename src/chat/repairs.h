@@ -3,6 +3,7 @@
 //
 //   - Lines `x-anthropic-…: …` in front of a system text (a billing line whose hash changes with each conversation): left out.
 //   - Tools in another order: put in the order of their names.
+//   - Results of several calls in another order than the calls: put in theirs.
 //
 // Other repairs live where the knowledge for them is: texts that differ in what doesn't matter in message_identity.h, system
 // messages in the middle of a conversation in conversation.h, other tokens for the same text in prefix.h.

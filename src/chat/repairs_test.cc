@@ -46,5 +46,25 @@ TEST(RepairsTest, ToolsComeInOneOrder) {
     EXPECT_EQ(repair_prompt({}, "").tools, "");
 }
 
+TEST(RepairsTest, ResultsComeInTheOrderOfTheirCalls) {
+    const auto call = [](std::string_view id) {
+        return R"({"id":")" + std::string(id) + R"(","type":"function","function":{"name":"f","arguments":{}}})";
+    };
+    const std::vector<TemplateMessage> messages{
+        {.role = "user", .content = "go"},
+        {.role = "assistant", .content = "", .tool_calls = "[" + call("a") + "," + call("b") + "," + call("c") + "]"},
+        {.role = "tool", .content = "3", .tool_call_id = "c"},
+        {.role = "tool", .content = "1", .tool_call_id = "a"},
+        {.role = "tool", .content = "?", .tool_call_id = "nobody's"},
+        {.role = "tool", .content = "2", .tool_call_id = "b"},
+        {.role = "user", .content = "and?"}};
+    const RepairedPrompt changed = repair_prompt(messages, {});
+    std::string results;
+    for (std::size_t i = 2; i < 6; ++i) results += changed.messages[i].content;
+    EXPECT_EQ(results, "123?");
+    EXPECT_EQ(changed.repairs.size(), 1U);
+    EXPECT_TRUE(repair_prompt(changed.messages, {}).repairs.empty());
+}
+
 }  // namespace
 }  // namespace engram

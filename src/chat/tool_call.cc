@@ -62,6 +62,23 @@ std::string tool_calls_json(std::span<const ToolCall> calls) {
     return json.empty() ? json : json + "]";
 }
 
+std::string tool_json(const ChatTool &tool) {
+    const auto quoted = [](const std::string &text) {
+        return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+    };
+    return std::format(R"({{"type":"function","function":{{"name":{},"description":{},"parameters":{}}}}})", quoted(tool.name),
+                       quoted(tool.description), tool.parameters);
+}
+
+std::string tools_json(std::span<const ChatTool> tools) {
+    std::string json;
+    for (const ChatTool &tool : tools) {
+        json += json.empty() ? "[" : ",";
+        json += tool_json(tool);
+    }
+    return json.empty() ? json : json + "]";
+}
+
 Result<std::vector<ToolCall>> parse_tool_calls(std::string_view json) {
     std::vector<ToolCall> calls;
     if (json.empty()) return calls;

@@ -36,6 +36,9 @@ Result<std::vector<ToolCall>> parse_tool_calls(std::string_view json);
 // A list of function tools as OpenAI shapes it, [{"type":"function","function":{"name":…, "description":…, "parameters":{…}}}],
 // without white space between members; their order stays. Empty for an empty text or list. invalid_argument.
 Result<std::string> checked_tools(std::string_view json);
+// A tool as an element of such a list, and the list; empty for no tools.
+std::string tool_json(const ChatTool &tool);
+std::string tools_json(std::span<const ChatTool> tools);
 // The tools of such a list.
 Result<std::vector<ChatTool>> parse_tools(std::string_view json);
 

@@ -21,6 +21,7 @@ std::string_view error_code_name(ErrorCode code) {
         case ErrorCode::corrupt: return "corrupt";
         case ErrorCode::incompatible: return "incompatible";
         case ErrorCode::over_budget: return "over_budget";
+        case ErrorCode::too_long: return "too_long";
         case ErrorCode::io: return "io";
         case ErrorCode::locked: return "locked";
         case ErrorCode::cancelled: return "cancelled";

@@ -98,12 +98,14 @@ class TextStream {
     std::string add(std::string_view bytes);
     std::string finish();  // what was held back; bytes that never became a character are replaced by U+FFFD
     bool stopped() const { return stopped_; }
+    const std::string &stop() const { return stop_; }  // the stop string that was found
     const std::string &text() const { return text_; }  // everything returned so far
 
   private:
     std::vector<std::string> stops_;
     std::string held_;
     std::string text_;
+    std::string stop_;
     bool stopped_ = false;
 };
 

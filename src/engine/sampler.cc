@@ -6,7 +6,9 @@
 #include <cmath>
 #include <exception>
 #include <format>
+#include <iterator>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -90,7 +92,18 @@ int grammar_nesting(std::string_view grammar) {
     return deepest;
 }
 
-Result<Handle> make_grammar(const llama_vocab *vocab, const std::string &grammar) {
+// As a regular expression that matches the text itself.
+std::string literal_pattern(std::string_view text) {
+    std::string pattern;
+    for (const char c : text) {
+        if (std::string_view(R"(^$\.*+?()[]{}|/-)").contains(c)) pattern += '\\';
+        pattern += c;
+    }
+    return pattern;
+}
+
+Result<Handle> make_grammar(const llama_vocab *vocab, const Sampling &sampling) {
+    const std::string &grammar = sampling.grammar;
     if (grammar.empty()) return Handle();
     if (grammar.size() > kMaxGrammarBytes) {
         return fail(ErrorCode::invalid_argument,
@@ -103,8 +116,14 @@ Result<Handle> make_grammar(const llama_vocab *vocab, const std::string &grammar
     }
     static_cast<void>(last_engine_error());
     std::string why;
+    std::vector<std::string> patterns;
+    std::ranges::transform(sampling.grammar_triggers, std::back_inserter(patterns), literal_pattern);
+    std::vector<const char *> triggers;
+    for (const std::string &pattern : patterns) triggers.push_back(pattern.c_str());
     try {
-        Handle made(llama_sampler_init_grammar(vocab, grammar.c_str(), "root"));
+        Handle made(triggers.empty() ? llama_sampler_init_grammar(vocab, grammar.c_str(), "root")
+                                     : llama_sampler_init_grammar_lazy_patterns(vocab, grammar.c_str(), "root", triggers.data(),
+                                                                                triggers.size(), nullptr, 0));
         if (made != nullptr) return made;
         why = last_engine_error();
     } catch (const std::exception &error) {
@@ -219,7 +238,7 @@ Result<Sampler> Sampler::create(const Model &model, const Sampling &sampling) {
     auto impl = std::make_unique<Impl>();
     impl->vocab = model.vocabulary();
     impl->greedy = sampling.temperature == 0.0F;
-    ENGRAM_ASSIGN(impl->grammar, make_grammar(impl->vocab, sampling.grammar));
+    ENGRAM_ASSIGN(impl->grammar, make_grammar(impl->vocab, sampling));
     impl->chain = make_chain(sampling, static_cast<std::int32_t>(model.vocabulary_size()));
     impl->bias = sampling.logit_bias;
     // Tokens that the model's makers never want to see.
@@ -237,6 +256,31 @@ void Sampler::observe(std::span<const Token> tokens) {
     for (const Token token : tokens) {
         if (token >= 0 && token < llama_vocab_n_tokens(impl_->vocab)) llama_sampler_accept(impl_->chain.get(), token);
     }
+}
+
+Sampler::Logprobs Sampler::logprobs(std::span<const float> logits, Token chosen, std::uint32_t count) {
+    float largest = -kLargest;
+    for (const float logit : logits) {
+        if (logit > largest) largest = std::min(logit, kLargest);
+    }
+    double sum = 0;
+    for (const float logit : logits) {
+        if (!std::isnan(logit)) sum += std::exp(static_cast<double>(std::min(logit, kLargest) - largest));
+    }
+    const auto log_of = [&](Token token) {
+        const float logit = logits[static_cast<std::size_t>(token)];
+        const double bounded = std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest);
+        return static_cast<float>(bounded - largest - std::log(sum));
+    };
+    Logprobs result{.chosen = log_of(chosen), .most_probable = {}};
+    std::vector<Token> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto middle = order.begin() + std::min<std::ptrdiff_t>(count, std::ssize(order));
+    std::ranges::partial_sort(order, middle, [&](Token a, Token b) { return log_of(a) > log_of(b); });
+    for (auto token = order.begin(); token != middle; ++token) {
+        result.most_probable.push_back({.token = *token, .logprob = log_of(*token)});
+    }
+    return result;
 }
 
 Token Sampler::sample(llama_context *context, std::int32_t index) {

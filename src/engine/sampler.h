@@ -1,8 +1,10 @@
 // Chooses tokens from logits, with libllama's samplers. Not thread-safe; one for each running turn.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "engine/model.h"
 #include "engram/sampling.h"
@@ -28,6 +30,17 @@ class Sampler {
     Token sample(llama_context *context, std::int32_t index);
     // The same over plain logits (vocabulary_size() of them), for tests and tools.
     Token sample(std::span<const float> logits);
+
+    // By the model alone, before any sampler: natural logarithms over the whole vocabulary.
+    struct Probable {
+        Token token = 0;
+        float logprob = 0;
+    };
+    struct Logprobs {
+        float chosen = 0;
+        std::vector<Probable> most_probable;  // `count` of them, most probable first
+    };
+    static Logprobs logprobs(std::span<const float> logits, Token chosen, std::uint32_t count);
 
   private:
     struct Impl;

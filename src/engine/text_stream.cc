@@ -11,21 +11,26 @@ TextStream::TextStream(std::vector<std::string> stop_strings) : stops_(std::move
 
 namespace {
 
-// Where the stop string begins that is complete first (the longest such one); npos when there is none. By its end, not its
-// beginning: the answer must not depend on how the text was split into pieces.
-std::size_t find_stop(std::string_view text, const std::vector<std::string> &stops) {
-    std::size_t begin = std::string_view::npos;
+struct Stop {
+    std::size_t begin = std::string_view::npos;  // in the text; npos: there is none
+    std::string_view string;
+};
+
+// The stop string that is complete first (the longest such one). By its end, not its beginning: the answer must not depend on how
+// the text was split into pieces.
+Stop find_stop(std::string_view text, const std::vector<std::string> &stops) {
+    Stop first;
     std::size_t end = std::string_view::npos;
     for (const std::string &stop : stops) {
         const std::size_t found = text.find(stop);
         if (found == std::string_view::npos) continue;
         const std::size_t found_end = found + stop.size();
-        if (found_end < end || (found_end == end && found < begin)) {
-            begin = found;
+        if (found_end < end || (found_end == end && found < first.begin)) {
+            first = {.begin = found, .string = stop};
             end = found_end;
         }
     }
-    return begin;
+    return first;
 }
 
 // Where the text's end begins that could still grow into a stop string; the text's size when it can't.
@@ -48,9 +53,11 @@ std::size_t find_possible_stop(std::string_view text, const std::vector<std::str
 std::string TextStream::add(std::string_view bytes) {
     if (stopped_) return {};
     held_ += bytes;
-    std::size_t limit = find_stop(held_, stops_);
+    const Stop stop = find_stop(held_, stops_);
+    std::size_t limit = stop.begin;
     if (limit != std::string::npos) {
         stopped_ = true;
+        stop_ = stop.string;
     } else {
         limit = find_possible_stop(held_, stops_);
     }

@@ -118,6 +118,7 @@ TEST(TextStream, OfSeveralStopStringsTheEarliestWins) {
         TextStream stream({"abcdef", "bc", "c"});
         EXPECT_EQ(shown_of(stream, pieces), "xa");
         EXPECT_TRUE(stream.stopped());
+        EXPECT_EQ(stream.stop(), "bc");
     }
 }
 

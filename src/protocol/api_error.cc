@@ -12,6 +12,7 @@ ApiErrorKind kind_of(ErrorCode code) {
         case ErrorCode::already_exists: return ApiErrorKind::conflict;
         case ErrorCode::incompatible: return ApiErrorKind::conflict;
         case ErrorCode::over_budget: return ApiErrorKind::no_space;
+        case ErrorCode::too_long: return ApiErrorKind::prompt_too_long;
         case ErrorCode::locked: return ApiErrorKind::overloaded;
         case ErrorCode::cancelled: return ApiErrorKind::overloaded;
         case ErrorCode::unsupported: return ApiErrorKind::unsupported;
@@ -46,7 +47,9 @@ int http_status(ApiErrorKind kind) {
     return 500;
 }
 
-ApiError api_error(const Error &error) { return {.kind = kind_of(error.code), .message = error.message}; }
+ApiError api_error(const Error &error) {
+    return {.kind = kind_of(error.code), .message = error.message, .tokens = error.asked, .max_tokens = error.limit};
+}
 
 std::unexpected<ApiError> wrong_field(std::string param, std::string message) {
     return std::unexpected(

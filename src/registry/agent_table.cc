@@ -103,6 +103,9 @@ Result<AgentTable> AgentTable::open(sqlite::Database &database) {
                                                kAgentColumns)));
     ENGRAM_ASSIGN(table.count_, database.prepare("SELECT count(*) FROM agents INDEXED BY sqlite_autoindex_agents_1"
                                                  " WHERE ?1 = '' OR tenant = ?1"));
+    ENGRAM_ASSIGN(table.expired_,
+                  database.prepare("SELECT tenant, id FROM agents WHERE kind = 'conversation' AND pinned = 0 AND expires_ms > 0"
+                                   " AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2"));
     return table;
 }
 
@@ -187,6 +190,15 @@ Result<std::vector<AgentRow>> AgentTable::list(std::string_view tenant) {
                     std::format("the registry's list of agents and its index of their names differ; {}", kFileAdvice));
     }
     return rows;
+}
+
+Result<std::vector<AgentKey>> AgentTable::expired(std::int64_t now_ms, std::size_t limit) {
+    std::vector<AgentKey> keys;
+    for (auto run = expired_.run(now_ms, static_cast<std::uint64_t>(limit));;) {
+        ENGRAM_ASSIGN(const bool more, run.next());
+        if (!more) return keys;
+        keys.push_back({.tenant = std::string(run.text(0)), .id = std::string(run.text(1))});
+    }
 }
 
 AgentRow damaged_row(AgentKey key) {

@@ -97,8 +97,8 @@ class SqliteRegistry final : public Registry {
         return change(key, [&](StoredAgent &agent) { return tables_.agents.rename(agent, new_id); });
     }
 
-    Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
-                          std::uint64_t keep_messages) override {
+    Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms, std::uint64_t keep_messages,
+                          const ForkAs &as) override {
         const std::scoped_lock lock(mutex_);
         ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
         ENGRAM_ASSIGN(const StoredAgent parent, tables_.agents.find(source));
@@ -107,6 +107,9 @@ class SqliteRegistry final : public Registry {
         child.forked_from = source.id;
         child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
         child.pinned = false;
+        child.kind = as.kind;
+        child.session = as.session;
+        child.expires_ms = as.expires_ms;
         ENGRAM_ASSIGN(const std::int64_t rowid, tables_.agents.insert(child));
         StoredAgent stored{.rowid = rowid, .row = child};
         ENGRAM_TRY(copy_rows(parent, stored, keep_messages));
@@ -140,6 +143,11 @@ class SqliteRegistry final : public Registry {
             if (turn.counts_as_turn) ++agent.row.n_turns;
             if (!turn.model.empty()) agent.row.model = turn.model;
             if (!turn.vocabulary.empty()) agent.row.vocabulary = turn.vocabulary;
+            if (turn.front) {
+                agent.row.system_prompt = turn.front->system_prompt;
+                agent.row.tools = turn.front->tools;
+            }
+            if (turn.expires_ms) agent.row.expires_ms = *turn.expires_ms;
             return tables_.agents.update(agent);
         });
     }
@@ -154,6 +162,11 @@ class SqliteRegistry final : public Registry {
 
     Result<std::vector<MessageRow>> messages(const AgentKey &key) const override {
         return view(key, [&](const StoredAgent &agent) { return tables_.messages.read(agent); });
+    }
+
+    Result<std::vector<AgentKey>> expired(std::int64_t now_ms, std::size_t limit) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.agents.expired(now_ms, limit);
     }
 
     Result<std::optional<MessagePlace>> find_prefix(std::string_view tenant, std::string_view prefix) const override {

@@ -90,6 +90,20 @@ struct Manifest {
     std::vector<ManifestPart> parts;
 };
 
+// What stands in front of an agent's transcript.
+struct AgentFront {
+    std::string system_prompt;
+    std::string tools;  // JSON list of function tools; empty: none
+    bool operator==(const AgentFront &) const = default;
+};
+
+// What a fork is, where that isn't what its parent is.
+struct ForkAs {
+    AgentKind kind = AgentKind::agent;
+    std::string session = {};
+    std::int64_t expires_ms = 0;
+};
+
 // One turn: everything in it is committed together.
 struct TurnCommit {
     AgentKey key;
@@ -103,6 +117,8 @@ struct TurnCommit {
     std::int64_t now_ms = 0;
     std::string model, vocabulary;
     bool counts_as_turn = true;
+    std::optional<AgentFront> front = {};         // replaces the agent's
+    std::optional<std::int64_t> expires_ms = {};  // likewise
 };
 
 class Registry {
@@ -120,7 +136,7 @@ class Registry {
     virtual Result<void> rename(const AgentKey &key, std::string_view new_id) = 0;  // not_found, already_exists
     // `keep_messages`: how much of the transcript the fork has; a part must end with a message where a turn ended (its n_tokens).
     virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
-                                  std::uint64_t keep_messages = UINT64_MAX) = 0;
+                                  std::uint64_t keep_messages = UINT64_MAX, const ForkAs &as = {}) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
     virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
 
@@ -129,6 +145,8 @@ class Registry {
     virtual Result<void> clear_manifest(const AgentKey &key) = 0;
 
     virtual Result<std::vector<MessageRow>> messages(const AgentKey &key) const = 0;
+    // Conversations of any tenant whose time is over, the longest expired first; at most `limit`. Pinned ones don't expire.
+    virtual Result<std::vector<AgentKey>> expired(std::int64_t now_ms, std::size_t limit) const = 0;
     // The conversation of a tenant in which a turn ended with this `prefix`: rather one that ends there, then the one used last.
     virtual Result<std::optional<MessagePlace>> find_prefix(std::string_view tenant, std::string_view prefix) const = 0;
     // The answer of a tenant's that has this public id.

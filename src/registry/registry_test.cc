@@ -254,6 +254,32 @@ TEST_F(RegistryTest, ForksAPartOfATranscript) {
     EXPECT_EQ(registry->fork(key("a"), "e", 99, 4)->n_tokens, 9U);
 }
 
+TEST_F(RegistryTest, ConversationsExpireAndForksOfThemHaveTheirOwnTime) {
+    const auto registry = open();
+    AgentRow row = agent("c1");
+    row.kind = AgentKind::conversation;
+    row.expires_ms = 100;
+    ASSERT_TRUE(registry->create(row));
+    ASSERT_TRUE(registry->create(agent("named")));
+    const auto fork =
+        registry->fork(key("c1"), "c2", 1, UINT64_MAX, {.kind = AgentKind::conversation, .session = "s", .expires_ms = 50});
+    ASSERT_TRUE(fork) << why(fork);
+    EXPECT_EQ(fork->session, "s");
+    ASSERT_TRUE(registry->fork(key("c1"), "copy", 1)) << "somebody's own: it never expires";
+    const auto expired = [&](std::int64_t now, std::size_t limit = 10) { return registry->expired(now, limit).value(); };
+    EXPECT_TRUE(expired(49).empty());
+    EXPECT_EQ(expired(50), std::vector{key("c2")});
+    EXPECT_EQ(expired(100), (std::vector{key("c2"), key("c1")}));
+    EXPECT_EQ(expired(100, 1), std::vector{key("c2")});
+    ASSERT_TRUE(registry->commit_turn({.key = key("c2"), .expires_ms = 200}));
+    ASSERT_TRUE(registry->set_pinned(key("c1"), true));
+    EXPECT_TRUE(expired(199).empty());
+    ASSERT_TRUE(registry->commit_turn({.key = key("c2"), .front = AgentFront{.system_prompt = "new", .tools = "[]"}}));
+    EXPECT_EQ(registry->get(key("c2"))->system_prompt, "new");
+    EXPECT_EQ(registry->get(key("c2"))->tools, "[]");
+    EXPECT_EQ(registry->get(key("c2"))->expires_ms, 200);
+}
+
 TEST_F(RegistryTest, FindsConversationsByWhatWasSaid) {
     const auto registry = open();
     const auto found = [&](std::string_view prefix, std::string_view tenant = "default") {

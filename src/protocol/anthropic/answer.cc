@@ -74,6 +74,10 @@ void MessageAnswer::take(const ChatProgress &) {
     if (mode_ == Mode::stream) frames_ += ping_frame();
 }
 
+void MessageAnswer::take(const ChatWaiting &) {
+    if (mode_ == Mode::stream) frames_ += ping_frame();
+}
+
 void MessageAnswer::take(const ChatThinking &thinking) { add(Block::thinking, thinking.text); }
 
 void MessageAnswer::take(const ChatText &text) { add(Block::text, text.text); }

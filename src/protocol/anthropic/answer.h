@@ -32,9 +32,9 @@ class MessageAnswer {
     MessageAnswer(std::string message_id, std::string request_id, AnswerShape shape, Mode mode);
 
     // The next event of the answer, in chat.h's order; choices other than the first are not looked at. With `stream` the frames
-    // that it makes, maybe none: message_start and a ping when it starts; a ping for progress, so the caller decides how often;
-    // content_block_start, _delta and _stop; message_delta and message_stop at the end, or an error when it was cancelled. With
-    // `whole` always empty.
+    // that it makes, maybe none: message_start and a ping when it starts; a ping for progress and waiting, so the caller decides
+    // how often; content_block_start, _delta and _stop; message_delta and message_stop at the end, or an error when it was
+    // cancelled. With `whole` always empty.
     //
     // White space at the beginning of a text or thinking block waits for what follows, and is dropped when that is another block:
     // a block that says nothing would be refused when the client sends it back.
@@ -51,6 +51,7 @@ class MessageAnswer {
 
     void take(const ChatStarted &started);
     void take(const ChatProgress &progress);
+    void take(const ChatWaiting &waiting);
     void take(const ChatThinking &thinking);
     void take(const ChatText &text);
     void take(const ChatCallBegin &call);

@@ -5,6 +5,7 @@
 #include <format>
 #include <utility>
 
+#include "chat/tool_call.h"
 #include "protocol/anthropic/cache_control.h"
 
 namespace engram::protocol::anthropic {
@@ -135,7 +136,7 @@ std::string BlockText::announce(std::string_view name) {
     if (known == tools_.end()) return std::format("The tool {} is not available.", name);
     const ChatTool *const unread = std::exchange(known->second, nullptr);
     if (unread == nullptr) return std::format("The tool {} can be called from here on.", name);
-    return std::format("The tool {} can be called from here on:\n{}", name, definition(*unread));
+    return std::format("The tool {} can be called from here on:\n{}", name, tool_json(*unread));
 }
 
 }  // namespace engram::protocol::anthropic

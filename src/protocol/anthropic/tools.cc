@@ -174,12 +174,4 @@ ApiResult<ToolChoice> read_tool_choice(const Field &choice, ToolSet &tools) {
     return result;
 }
 
-std::string definition(const ChatTool &tool) {
-    const auto quoted = [](const std::string &text) {
-        return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-    };
-    return std::format(R"({{"type":"function","function":{{"name":{},"description":{},"parameters":{}}}}})", quoted(tool.name),
-                       quoted(tool.description), tool.parameters);
-}
-
 }  // namespace engram::protocol::anthropic

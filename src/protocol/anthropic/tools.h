@@ -37,7 +37,4 @@ ApiResult<ToolSet> read_tools(const Field &list, Retention &longest);
 // A deferred tool that the choice names is shown. invalid_request: also when it names an unknown tool.
 ApiResult<ToolChoice> read_tool_choice(const Field &choice, ToolSet &tools);
 
-// The tool as a JSON text, in the shape that chat templates show tools in.
-std::string definition(const ChatTool &tool);
-
 }  // namespace engram::protocol::anthropic
