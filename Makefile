@@ -3,7 +3,7 @@
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo test build debug check format bench asan tsan model install clean
+.PHONY: help demo serve test build debug check format bench asan tsan model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -19,6 +19,9 @@ help:  ## say what there is
 
 demo: build  ## create three agents, kill their process, resume them from disk
 	@./engram demo $(if $(MODEL),--model $(MODEL))
+
+serve: build  ## answer clients at http://127.0.0.1:8000
+	@./engram serve $(if $(MODEL),--model $(MODEL))
 
 build:  ## compile everything
 	@./dev tools/build release

@@ -34,27 +34,6 @@ std::string calls_text(const Message &message) {
 
 }  // namespace
 
-Json agent_json(const AgentInfo &info) {
-    return {{"id", info.id},
-            {"tenant", info.tenant},
-            {"model", info.model},
-            {"description", info.description},
-            {"system_prompt", info.system_prompt},
-            {"tools", info.tools.empty() ? Json::array() : Json::parse(info.tools, nullptr, false)},
-            {"forked_from", info.forked_from},
-            {"tokens", info.n_tokens},
-            {"messages", info.n_messages},
-            {"turns", info.n_turns},
-            {"created_ms", info.created_ms},
-            {"updated_ms", info.updated_ms},
-            {"last_used_ms", info.last_used_ms},
-            {"pinned", info.pinned},
-            {"tier", info.tier},
-            {"disk_bytes", info.disk_bytes},
-            {"disk_bytes_exclusive", info.disk_bytes_exclusive},
-            {"memory_bytes", info.memory_bytes}};
-}
-
 std::string agent_text(const AgentInfo &info, std::int64_t now_ms) {
     Table table({"", ""});
     auto add = [&table](std::string name, std::string value) { table.add({std::move(name), std::move(value)}); };
@@ -93,17 +72,6 @@ std::string agent_table(std::span<const AgentInfo> agents, std::int64_t now_ms) 
                    info.pinned ? "yes" : "", human_age(info.last_used_ms, now_ms), one_line(info.description, 40)});
     }
     return table.text();
-}
-
-Json transcript_json(std::span<const Message> messages) {
-    Json list = Json::array();
-    for (const Message &message : messages) {
-        list.push_back({{"role", message.role}, {"content", message.content}, {"created_ms", message.created_ms}});
-        if (!message.tool_calls.empty()) {
-            list.back()["tool_calls"] = Json::parse(message.tool_calls, nullptr, false);
-        }
-    }
-    return list;
 }
 
 std::string transcript_text(std::span<const Message> messages, const Output &out) {

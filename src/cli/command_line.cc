@@ -98,14 +98,16 @@ CommandLine::CommandLine() : app_("Engram: memory of local language-model agents
     app_.fallthrough();
     app_.footer(std::string(kFooter));
     for (const SettingSpec &spec : setting_specs()) {
-        if (spec.group != SettingGroup::sampling) {
+        if (spec.group != SettingGroup::sampling && spec.group != SettingGroup::server) {
             add_setting_flag(app_, spec);
         }
     }
 }
 
 void CommandLine::add_setting_flag(CLI::App &app, const SettingSpec &spec) {
-    app.add_option(std::format("--{}", spec.name), flags_[std::string(spec.name)], flag_help(spec))
+    // What other programs of the field call it.
+    const std::string_view other = spec.name == "context" ? ",--ctx" : "";
+    app.add_option(std::format("--{}{}", spec.name, other), flags_[std::string(spec.name)], flag_help(spec))
         ->type_name(std::string(spec.value_name))
         ->expected(1)
         ->allow_extra_args(false)
@@ -113,9 +115,9 @@ void CommandLine::add_setting_flag(CLI::App &app, const SettingSpec &spec) {
         ->group(flag_group(spec));
 }
 
-void CommandLine::add_sampling_flags(CLI::App &command) {
+void CommandLine::add_flags_of(SettingGroup group, CLI::App &command) {
     for (const SettingSpec &spec : setting_specs()) {
-        if (spec.group == SettingGroup::sampling) {
+        if (spec.group == group) {
             add_setting_flag(command, spec);
         }
     }

@@ -2,8 +2,8 @@
 //
 // Each command file adds its commands with group() and command(), and gives each a handler; the route table at the end of main.cc
 // calls one add_..._commands function for each file. The flags of all settings are made from the settings' table: those of
-// general, model and storage are valid with every command, in front of or behind its name; sampling flags where
-// add_sampling_flags was called.
+// general, model and storage are valid with every command, in front of or behind its name; sampling and server flags where
+// add_sampling_flags and add_server_flags were called.
 //
 // run(): parses, resolves the settings, calls the handler of the deepest command, prints its error, and returns the exit status.
 #pragma once
@@ -45,13 +45,15 @@ class CommandLine {
         return command(app_, name, help, std::move(handler));
     }
     CLI::App &command(CLI::App &parent, const std::string &name, const std::string &help, Handler handler);
-    void add_sampling_flags(CLI::App &command);
+    void add_sampling_flags(CLI::App &command) { add_flags_of(SettingGroup::sampling, command); }
+    void add_server_flags(CLI::App &command) { add_flags_of(SettingGroup::server, command); }
 
     int run(int argc, const char *const *argv);
     const CLI::App &app() const { return app_; }
 
   private:
     Result<ExitCode> dispatch(Output &out);
+    void add_flags_of(SettingGroup group, CLI::App &command);
     void add_setting_flag(CLI::App &app, const SettingSpec &spec);
 
     CLI::App app_;

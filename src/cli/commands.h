@@ -11,6 +11,7 @@ namespace engram::cli {
 void add_demo_command(CommandLine &line);
 void add_chat_command(CommandLine &line);
 void add_run_command(CommandLine &line);
+void add_serve_command(CommandLine &line);
 void add_agent_commands(CommandLine &line);
 void add_store_commands(CommandLine &line);
 void add_model_commands(CommandLine &line);

@@ -30,6 +30,7 @@ ExitCode exit_code_of(ErrorCode code) {
         case ErrorCode::corrupt:
         case ErrorCode::incompatible: return ExitCode::corrupt;
         case ErrorCode::over_budget:
+        case ErrorCode::too_long:
         case ErrorCode::io: return ExitCode::io;
         case ErrorCode::locked: return ExitCode::locked;
         case ErrorCode::cancelled: return ExitCode::cancelled;

@@ -4,6 +4,8 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 
 #include "cli/exit_codes.h"
 
@@ -27,7 +29,7 @@ void on_interrupt(int) {
 
 }  // namespace
 
-InterruptScope::InterruptScope(Again again) {
+InterruptScope::InterruptScope(Again again, Signals signals) : signals_(signals) {
     if (::pipe2(pipe_, O_CLOEXEC) != 0) {
         return;  // without a pipe Ctrl-C keeps its usual meaning
     }
@@ -39,6 +41,7 @@ InterruptScope::InterruptScope(Again again) {
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     ::sigaction(SIGINT, &action, &previous_);
+    if (signals_ == Signals::interrupt_and_terminate) ::sigaction(SIGTERM, &action, &previous_terminate_);
 }
 
 InterruptScope::~InterruptScope() {
@@ -46,6 +49,7 @@ InterruptScope::~InterruptScope() {
         return;
     }
     ::sigaction(SIGINT, &previous_, nullptr);
+    if (signals_ == Signals::interrupt_and_terminate) ::sigaction(SIGTERM, &previous_terminate_, nullptr);
     g_write_end.store(-1);
     // The pipe can't be full for long: the watcher empties it.
     while (::write(pipe_[1], &kScopeEnds, 1) != 1) {
@@ -54,6 +58,13 @@ InterruptScope::~InterruptScope() {
     watcher_.join();
     ::close(pipe_[0]);
     ::close(pipe_[1]);
+}
+
+void InterruptScope::wait() const {
+    std::mutex mutex;
+    std::condition_variable_any asked;
+    std::unique_lock lock(mutex);
+    asked.wait(lock, source_.get_token(), [] { return false; });
 }
 
 void InterruptScope::watch(Again again) {

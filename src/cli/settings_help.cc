@@ -8,7 +8,13 @@
 namespace engram::cli {
 namespace {
 
-constexpr std::array kGroups{SettingGroup::general, SettingGroup::model, SettingGroup::storage, SettingGroup::sampling};
+constexpr std::array kGroups{SettingGroup::general, SettingGroup::model, SettingGroup::storage, SettingGroup::sampling,
+                             SettingGroup::server};
+
+std::string_view valid_with(SettingGroup group) {
+    if (group == SettingGroup::sampling) return " (flags of run, chat and serve)";
+    return group == SettingGroup::server ? " (flags of serve)" : "";
+}
 
 std::string quoted(std::string_view text) {
     std::string result = "\"";
@@ -44,8 +50,7 @@ std::string settings_text() {
                            spec.default_text.empty() ? "-" : std::string(spec.default_text), std::string(spec.help)});
             }
         }
-        text += std::format("\n{} settings{}\n{}", setting_group_name(group),
-                            group == SettingGroup::sampling ? " (flags of run and chat)" : "", table.text());
+        text += std::format("\n{} settings{}\n{}", setting_group_name(group), valid_with(group), table.text());
     }
     return text;
 }

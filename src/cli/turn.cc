@@ -44,36 +44,6 @@ Result<TurnResult> show_turn(AgentManager &manager, const std::string &agent, Tu
     return result;
 }
 
-Json turn_json(const std::string &agent, const TurnResult &result) {
-    Json json{{"agent", agent},
-              {"answer", result.text},
-              {"finish", result.finish},
-              {"answer_tokens", result.tokens.size()},
-              {"prompt_tokens", result.prompt_tokens},
-              {"reused_tokens", result.reused_tokens},
-              {"computed_tokens", result.computed_tokens},
-              {"tier", result.tier},
-              {"restored_bytes", result.restored_bytes},
-              {"restore_ms", result.restore_ms},
-              {"prefill_ms", result.prefill_ms},
-              {"ttft_ms", result.ttft_ms},
-              {"decode_ms", result.decode_ms},
-              {"commit_ms", result.commit_ms},
-              {"queue_ms", result.queue_ms},
-              {"miss", nullptr},
-              {"warning", nullptr}};
-    if (result.miss) {
-        json["miss"] = {{"at_token", result.miss->at_token}, {"reason", result.miss->reason}};
-    }
-    if (!result.tool_calls.empty()) {
-        json["tool_calls"] = Json::parse(result.tool_calls, nullptr, false);
-    }
-    if (!result.warning.empty()) {
-        json["warning"] = result.warning;
-    }
-    return json;
-}
-
 std::string turn_summary(const TurnResult &result) {
     std::string reused = "none reused";
     if (result.reused_tokens > 0) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "agents/agent_json.h"
 #include "cli/command_line.h"
 #include "engram/agents.h"
 
@@ -12,8 +13,6 @@ namespace engram::cli {
 // characters that a model may emit) and ended with a line break; warnings and misses are said on standard error.
 // `request.on_text` and `request.on_prefill` are set here.
 Result<TurnResult> show_turn(AgentManager &manager, const std::string &agent, TurnRequest request, const Context &context);
-
-Json turn_json(const std::string &agent, const TurnResult &result);
 
 // "prompt 2,100 tokens, 2,048 reused (disk, 1.1 MiB in 3.0 ms), first token after 15 ms, 40 tokens at 55.0/s"
 std::string turn_summary(const TurnResult &result);

@@ -199,7 +199,7 @@ std::string_view setting_kind_name(SettingKind kind) {
 }
 
 std::string_view setting_group_name(SettingGroup group) {
-    constexpr std::array<std::string_view, 4> kNames{"general", "model", "storage", "sampling"};
+    constexpr std::array<std::string_view, 5> kNames{"general", "model", "storage", "sampling", "server"};
     return kNames.at(static_cast<std::size_t>(group));
 }
 

@@ -30,10 +30,10 @@ namespace engram {
 inline constexpr std::size_t kMaxConfigBytes = 1 << 20;
 
 enum class SettingKind : std::uint8_t { text, path, choice, whole, number, bytes, texts, paths };
-enum class SettingGroup : std::uint8_t { general, model, storage, sampling };
+enum class SettingGroup : std::uint8_t { general, model, storage, sampling, server };
 
 std::string_view setting_kind_name(SettingKind kind);     // "text", "path", "whole number", ...
-std::string_view setting_group_name(SettingGroup group);  // "general", "model", "storage", "sampling"
+std::string_view setting_group_name(SettingGroup group);  // "general", "model", "storage", "sampling", "server"
 
 struct SettingSpec {
     std::string_view name{};  // the TOML key, and the flag without its dashes

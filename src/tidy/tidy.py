@@ -33,19 +33,21 @@ LAYERS = {
     "http": GROUND,
     "scheduler": MEANS,
     "agents": MEANS | {"scheduler"},
+    "server": MEANS | {"sqlite", "scheduler", "agents", "protocol", "http"},
     "bench": MEANS | {"scheduler", "agents"},
     "eval": MEANS | {"agents", "config"},
-    "cli": MEANS | {"scheduler", "agents", "bench", "eval", "config"},
+    "cli": MEANS | {"scheduler", "agents", "server", "bench", "eval", "config"},
 }
 
 # Foreign headers that only some layers may know: a pattern of the header's name, and the layers.
 CONFINED = (
     (re.compile(r"(llama|ggml|gguf)[a-z-]*\.h$"), {"engine"}),
     (re.compile(r"sqlite3\.h$"), {"sqlite", "registry"}),
-    (re.compile(r"openssl/"), {"tenants"}),
     (re.compile(r"minja/"), {"chat"}),
     (re.compile(r"curl/"), {"eval", "http"}),
-    (re.compile(r"boost/|openssl/"), {"http"}),
+    (re.compile(r"boost/"), {"http"}),
+    (re.compile(r"openssl/"), {"http", "tenants"}),
+    (re.compile(r"prometheus/"), {"server"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),
 )
 

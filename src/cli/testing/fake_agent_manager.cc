@@ -219,6 +219,8 @@ Result<TurnResult> AgentManager::append(std::string_view, std::span<const Messag
 
 Result<void> AgentManager::save_all() { return {}; }
 
+Result<void> AgentManager::save_everything() { return {}; }
+
 Result<std::vector<std::int32_t>> AgentManager::tokens(std::string_view id) const { return impl_->registry->tokens(key_of(id)); }
 
 ManagerStats AgentManager::stats() const { return {}; }
@@ -228,5 +230,23 @@ Result<std::vector<float>> AgentManager::next_logits(std::string_view) {
 }
 
 Result<std::string> AgentManager::kv_digest(std::string_view) { return fail(ErrorCode::unsupported, "there is no model"); }
+
+Result<void> AgentManager::chat(const ChatRequest &, const ChatSink &, std::stop_token) {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+Result<AgentManager::ChatPrompt> AgentManager::render(const ChatRequest &) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+std::vector<std::int32_t> AgentManager::tokenise(std::string_view) const { return {}; }
+
+Result<std::string> AgentManager::detokenise(std::span<const std::int32_t>) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+Result<std::vector<ChatMessage>> AgentManager::said_until(std::string_view) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
 
 }  // namespace engram

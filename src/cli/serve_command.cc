@@ -1,0 +1,73 @@
+// engram serve: the daemon.
+#include <format>
+
+#include "cli/commands.h"
+#include "cli/home.h"
+#include "cli/interrupt.h"
+#include "config/options.h"
+#include "server/server.h"
+
+namespace engram::cli {
+namespace {
+
+struct ServeArguments {
+    bool allow_remote = false, log_requests = false;
+};
+
+Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settings &settings) {
+    ServeOptions options;
+    ENGRAM_ASSIGN(options.manager, manager_options(settings));
+    ENGRAM_TRY(require_model(options.manager));
+    ENGRAM_ASSIGN(TurnSettings turn, turn_settings(settings));
+    const float usual = options.sampling.temperature;
+    options.sampling = std::move(turn.sampling);
+    // What nobody chose is what the protocols document.
+    if (settings.get("temp").origin.kind == Origin::Kind::built_in) options.sampling.temperature = usual;
+    options.host = settings.text("host");
+    options.port = static_cast<std::uint16_t>(settings.whole("port"));
+    options.allow_remote = arguments.allow_remote;
+    options.certificate = settings.text("tls-certificate");
+    options.private_key = settings.text("tls-key");
+    options.cors_origins = settings.texts("cors-origin");
+    options.model_name = settings.text("model-name");
+    options.aliases = settings.texts("model-alias");
+    options.max_waiting = static_cast<std::uint32_t>(settings.whole("max-waiting"));
+    options.max_body_bytes = static_cast<std::uint64_t>(settings.whole("max-body"));
+    if (arguments.log_requests) {
+        options.log = [](std::string_view line) {
+            const std::string whole = std::string(line) + "\n";
+            std::fwrite(whole.data(), 1, whole.size(), stderr);
+        };
+    }
+    return options;
+}
+
+Result<ExitCode> serve(const ServeArguments &arguments, Context &context) {
+    ENGRAM_ASSIGN(ServeOptions options, serve_options(arguments, context.settings));
+    ENGRAM_TRY(ensure_home(options.manager.home));
+    // From here on a signal means: finish what runs, write what is dirty, go.
+    const InterruptScope interrupt(InterruptScope::Again::exit, InterruptScope::Signals::interrupt_and_terminate);
+    const std::string model = options.manager.model.path.stem().string();
+    ENGRAM_ASSIGN(const std::unique_ptr<Server> server, Server::start(std::move(options)));
+    context.out.facts({{"address", server->address()}, {"model", model}},
+                      std::format("{} answers at {}  (Ctrl-C stops it)", model, server->address()));
+    std::fflush(stdout);
+    interrupt.wait();
+    ENGRAM_TRY(server->stop(std::chrono::seconds(context.settings.whole("drain-seconds"))));
+    return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_serve_command(CommandLine &line) {
+    auto arguments = argument<ServeArguments>();
+    CLI::App &app = line.command("serve", "answer clients over HTTP, in Anthropic's, OpenAI's and Engram's own protocol",
+                                 [arguments](Context &context) { return serve(*arguments, context); });
+    app.add_flag("--allow-remote", arguments->allow_remote, "listen also where other machines can reach it");
+    app.add_flag("--log-requests", arguments->log_requests,
+                 "write a JSON line for each request to standard error, without any text");
+    line.add_server_flags(app);
+    line.add_sampling_flags(app);
+}
+
+}  // namespace engram::cli

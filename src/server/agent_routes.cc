@@ -1,0 +1,308 @@
+// Engram's own API of agents: /v1/agents and what is below it.
+#include <format>
+#include <fstream>
+
+#include "agents/agent_json.h"
+#include "core/random_name.h"
+#include "protocol/openai/request_fields.h"
+#include "protocol/openai/wire.h"
+#include "server/app.h"
+
+namespace engram::server {
+namespace {
+
+using namespace protocol;
+using openai::sse_frame;
+
+constexpr std::int64_t kMaxTokens = 1 << 24;
+
+// The error of a library call in the protocol's shape.
+template <typename T>
+ApiResult<T> api(Result<T> result) {
+    if (!result) return std::unexpected(api_error(result.error()));
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return std::move(*result);
+    }
+}
+
+ApiResult<OrderedJson> body_of(const App &app, const http::HttpRequest &request) {
+    return parse_body(request.body.empty() ? std::string_view("{}") : std::string_view(request.body),
+                      app.options().max_body_bytes);
+}
+
+std::string tools_text(const Field &tools) { return tools.present() ? tools.compact() : std::string(); }
+
+// --- agents ---
+
+ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    const Field body(json);
+    AgentSpec spec;
+    ENGRAM_ASSIGN(spec.id, body["id"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(spec.system_prompt, body["system_prompt"].text_or(""));
+    ENGRAM_ASSIGN(spec.description, body["description"].text_or(""));
+    spec.tools = tools_text(body["tools"]);
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->create(spec)));
+    responder.send(json_answer(agent_json(info), 201));
+    return {};
+}
+
+ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    const bool all = request.query_value("conversations").value_or("") == "true";
+    ENGRAM_ASSIGN(const std::vector<AgentInfo> agents, api(caller.agents->list()));
+    OrderedJson json = OrderedJson::array();
+    for (const AgentInfo &info : agents) {
+        if (all || !info.conversation) json.push_back(agent_json(info));
+    }
+    responder.send(json_answer(OrderedJson{{"agents", std::move(json)}}));
+    return {};
+}
+
+ApiResult<void> get(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(request.parameter("id"))));
+    responder.send(json_answer(agent_json(info)));
+    return {};
+}
+
+ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    const Field body(json);
+    std::string id(request.parameter("id"));
+    ENGRAM_TRY(api(caller.agents->get(id)));
+    if (body["pinned"].present()) {
+        ENGRAM_ASSIGN(const bool pinned, body["pinned"].boolean());
+        ENGRAM_TRY(api(caller.agents->pin(id, pinned)));
+    }
+    if (body["id"].present()) {
+        ENGRAM_ASSIGN(const std::string name, body["id"].text_that_is_not_empty());
+        ENGRAM_TRY(api(caller.agents->rename(id, name)));
+        id = name;
+    }
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
+    responder.send(json_answer(agent_json(info)));
+    return {};
+}
+
+ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    const std::string id(request.parameter("id"));
+    ENGRAM_TRY(api(caller.agents->remove(id)));
+    responder.send(json_answer(OrderedJson{{"id", id}, {"deleted", true}}));
+    return {};
+}
+
+ApiResult<void> fork(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    ENGRAM_ASSIGN(const std::string id, Field(json)["id"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->fork(request.parameter("id"), id)));
+    responder.send(json_answer(agent_json(info), 201));
+    return {};
+}
+
+ApiResult<void> transcript(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const std::vector<Message> messages, api(caller.agents->transcript(request.parameter("id"))));
+    responder.send(json_answer(OrderedJson{{"messages", transcript_json(messages)}}));
+    return {};
+}
+
+// --- turns ---
+
+struct Turn {
+    TurnRequest request;
+    bool stream = false;
+};
+
+ApiResult<Turn> read_turn(const App &app, const Field &body) {
+    Turn turn;
+    ENGRAM_ASSIGN(turn.request.prompt, body["prompt"].text());
+    ENGRAM_ASSIGN(turn.request.role, body["role"].text_or("user"));
+    ENGRAM_ASSIGN(const std::int64_t most, body["max_tokens"].whole_number_or(512, 0, kMaxTokens));
+    turn.request.max_tokens = static_cast<std::uint32_t>(most);
+    ENGRAM_ASSIGN(turn.request.sampling, openai::sampling_of(body, app.options().sampling));
+    ENGRAM_ASSIGN(turn.request.sampling.grammar, body["grammar"].text_or(""));
+    ENGRAM_ASSIGN(const std::int64_t priority, body["priority"].whole_number_or(0, -1000, 1000));
+    turn.request.priority = static_cast<std::int32_t>(priority);
+    ENGRAM_ASSIGN(turn.stream, body["stream"].boolean_or(false));
+    return turn;
+}
+
+// Named events: prefill, text, then done or error.
+ApiResult<void> stream_turn(const Caller &caller, const std::string &id, TurnRequest turn, http::HttpResponder &responder) {
+    bool begun = false;
+    const auto send = [&](std::string_view event, const OrderedJson &data) {
+        if (!std::exchange(begun, true))
+            responder.start(200, {{"content-type", "text/event-stream; charset=utf-8"}, {"cache-control", "no-cache"}});
+        responder.write(sse_frame(data, event));
+    };
+    turn.on_prefill = [&](std::uint64_t done, std::uint64_t total) { send("prefill", {{"done", done}, {"total", total}}); };
+    turn.on_text = [&](std::string_view text) { send("text", {{"text", text}}); };
+    const auto result = caller.agents->generate(id, turn);
+    if (!result && !begun) return std::unexpected(api_error(result.error()));
+    if (result) {
+        send("done", turn_json(id, *result));
+    } else {
+        send("error", {{"code", error_code_name(result.error().code)}, {"message", result.error().message}});
+    }
+    responder.end();
+    return {};
+}
+
+ApiResult<void> turn(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    ENGRAM_ASSIGN(Turn asked, read_turn(app, Field(json)));
+    const std::string id(request.parameter("id"));
+    ENGRAM_TRY(api(caller.agents->get(id)));
+    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    responder.set_tenant(caller.tenant);
+    asked.request.stop = request.stop;
+    if (asked.stream) return stream_turn(caller, id, std::move(asked.request), responder);
+    ENGRAM_ASSIGN(const TurnResult result, api(caller.agents->generate(id, asked.request)));
+    responder.send(json_answer(turn_json(id, result)));
+    return {};
+}
+
+ApiResult<void> batch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    constexpr std::size_t kMostTurns = 256;
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    const Field turns = Field(json)["turns"];
+    ENGRAM_TRY(turns.must_be_array(1, kMostTurns));
+    std::vector<AgentManager::BatchItem> items;
+    for (const Field &field : turns.elements()) {
+        ENGRAM_ASSIGN(std::string id, field["agent"].text_that_is_not_empty());
+        ENGRAM_ASSIGN(Turn asked, read_turn(app, field));
+        if (asked.stream) return field["stream"].wrong("is not possible within a batch");
+        asked.request.stop = request.stop;
+        items.push_back({.id = std::move(id), .request = std::move(asked.request)});
+    }
+    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    responder.set_tenant(caller.tenant);
+    OrderedJson results = OrderedJson::array();
+    const std::vector<Result<TurnResult>> answers = caller.agents->generate_batch(items);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        if (answers[i]) {
+            results.push_back(turn_json(items[i].id, *answers[i]));
+        } else {
+            const Error &error = answers[i].error();
+            results.push_back(
+                {{"agent", items[i].id}, {"error", {{"code", error_code_name(error.code)}, {"message", error.message}}}});
+        }
+    }
+    responder.send(json_answer(OrderedJson{{"results", std::move(results)}}));
+    return {};
+}
+
+// --- where an agent's memory is ---
+
+using Act = Result<void> (*)(AgentManager &agents, std::string_view id);
+
+Endpoint acting(Act act) {
+    return [act](App &app, const http::HttpRequest &request, http::HttpResponder &responder) -> ApiResult<void> {
+        ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+        const std::string_view id = request.parameter("id");
+        ENGRAM_TRY(api(act(*caller.agents, id)));
+        ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
+        responder.send(json_answer(agent_json(info)));
+        return {};
+    };
+}
+
+ApiResult<void> evict(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
+    ENGRAM_ASSIGN(const std::string to, Field(json)["to"].text_or("disk"));
+    if (to != "disk" && to != "memory") return Field(json)["to"].wrong("must be \"disk\" or \"memory\"");
+    const std::string_view id = request.parameter("id");
+    ENGRAM_TRY(api(caller.agents->evict(id, to == "disk" ? AgentManager::EvictTo::disk : AgentManager::EvictTo::memory)));
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
+    responder.send(json_answer(agent_json(info)));
+    return {};
+}
+
+// --- files ---
+
+// A file that goes with the object.
+class PassingFile {
+  public:
+    explicit PassingFile(const std::filesystem::path &folder) : path_(folder / random_name("passing-")) {}
+    ~PassingFile() {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
+    }
+    PassingFile(const PassingFile &) = delete;
+    PassingFile &operator=(const PassingFile &) = delete;
+    const std::filesystem::path &path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+ApiResult<void> export_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    const std::string id(request.parameter("id"));
+    const PassingFile file(app.options().manager.home);
+    ENGRAM_TRY(api(caller.agents->export_agent(id, file.path())));
+    std::ifstream bytes(file.path(), std::ios::binary);
+    responder.start(200, {{"content-type", "application/octet-stream"},
+                          {"content-disposition", std::format("attachment; filename=\"{}.engram\"", id)}});
+    std::string piece(1 << 18, '\0');
+    while (bytes.read(piece.data(), static_cast<std::streamsize>(piece.size())), bytes.gcount() > 0) {
+        if (!responder.write(std::string_view(piece).substr(0, static_cast<std::size_t>(bytes.gcount())))) return {};
+    }
+    responder.end();
+    return {};
+}
+
+ApiResult<void> import_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    const PassingFile file(app.options().manager.home);
+    std::ofstream bytes(file.path(), std::ios::binary);
+    bytes.write(request.body.data(), static_cast<std::streamsize>(request.body.size()));
+    bytes.close();
+    if (!bytes) {
+        return std::unexpected(ApiError{.kind = ApiErrorKind::no_space,
+                                        .message = "the agent's file can't be written to the home folder: is the disk full?"});
+    }
+    const bool recompute = request.query_value("recompute").value_or("") == "true";
+    ENGRAM_ASSIGN(const AgentInfo info,
+                  api(caller.agents->import_agent(
+                      file.path(), {.as = std::string(request.query_value("as").value_or("")), .recompute = recompute})));
+    responder.send(json_answer(agent_json(info), 201));
+    return {};
+}
+
+}  // namespace
+
+std::vector<http::HttpRoute> agent_routes(App &app) {
+    const std::string one = "/v1/agents/{id}";
+    return {
+        route(app, "GET", "/v1/agents", list),
+        route(app, "POST", "/v1/agents", create),
+        route(app, "POST", "/v1/agents/batch", batch),
+        route(app, "POST", "/v1/agents/import", import_agent),
+        route(app, "GET", one, get),
+        route(app, "PATCH", one, patch),
+        route(app, "DELETE", one, remove),
+        route(app, "POST", one + "/turn", turn),
+        route(app, "POST", one + "/fork", fork),
+        route(app, "GET", one + "/transcript", transcript),
+        route(app, "GET", one + "/export", export_agent),
+        route(app, "POST", one + "/evict", evict),
+        route(app, "POST", one + "/pin", acting([](AgentManager &agents, std::string_view id) { return agents.pin(id, true); })),
+        route(app, "POST", one + "/unpin",
+              acting([](AgentManager &agents, std::string_view id) { return agents.pin(id, false); })),
+        route(app, "POST", one + "/prewarm", acting([](AgentManager &agents, std::string_view id) { return agents.load(id); })),
+        route(app, "POST", one + "/save", acting([](AgentManager &agents, std::string_view id) { return agents.save(id); })),
+    };
+}
+
+}  // namespace engram::server

@@ -1,0 +1,161 @@
+#include "server/app.h"
+
+#include <algorithm>
+#include <chrono>
+#include <format>
+
+#include "protocol/anthropic/errors.h"
+#include "protocol/openai/errors.h"
+#include "protocol/openai/wire.h"
+
+namespace engram::server {
+
+using protocol::ApiError;
+using protocol::ApiErrorKind;
+using protocol::ApiResult;
+
+namespace {
+
+constexpr std::string_view kJson = "application/json";
+constexpr std::uint32_t kRetryAfterSeconds = 5;
+
+std::string name_of_model(const ServeOptions &options) {
+    return options.model_name.empty() ? options.manager.model.path.stem().string() : options.model_name;
+}
+
+std::int64_t modified_s(const std::filesystem::path &file) {
+    std::error_code error;
+    const auto time = std::filesystem::last_write_time(file, error);
+    if (error) return 0;
+    const auto system = std::chrono::clock_cast<std::chrono::system_clock>(time);
+    return std::chrono::duration_cast<std::chrono::seconds>(system.time_since_epoch()).count();
+}
+
+}  // namespace
+
+Dialect dialect_of(const http::HttpRequest &request) {
+    const std::string_view path = request.path;
+    if (path.starts_with("/v1/messages") || !request.header("anthropic-version").empty()) return Dialect::anthropic;
+    const bool own = path.starts_with("/v1/agents") || path.starts_with("/v1/store") || path.starts_with("/v1/render") ||
+                     path.starts_with("/v1/tokenize") || !path.starts_with("/v1/");
+    return own ? Dialect::engram : Dialect::openai;
+}
+
+http::HttpAnswer json_answer(std::string body, int status) {
+    return {.status = status, .headers = {{"content-type", std::string(kJson)}}, .body = std::move(body)};
+}
+
+http::HttpAnswer json_answer(const OrderedJson &body, int status) { return json_answer(protocol::openai::dump(body), status); }
+
+http::HttpAnswer error_answer(const http::HttpRequest &request, const ApiError &error) {
+    http::HttpAnswer answer;
+    if (dialect_of(request) == Dialect::anthropic) {
+        const ApiError worded = protocol::anthropic::in_vendors_words(error);
+        answer = json_answer(protocol::anthropic::error_body(worded, request.id), protocol::anthropic::error_status(error.kind));
+        answer.headers.emplace_back("request-id", request.id);
+    } else {  // Engram's own endpoints answer as OpenAI's do
+        answer = json_answer(protocol::openai::error_body(error), protocol::http_status(error.kind));
+    }
+    if (error.retry_after_s > 0) answer.headers.emplace_back("retry-after", std::to_string(error.retry_after_s));
+    return answer;
+}
+
+http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::HttpRefusal &refusal) {
+    const auto kind = [&] {
+        using enum http::HttpRefusalKind;
+        switch (refusal.kind) {
+            case malformed:
+            case headers_too_large: return ApiErrorKind::invalid_request;
+            case not_found: return ApiErrorKind::not_found;
+            case method_not_allowed: return ApiErrorKind::method_not_allowed;
+            case too_slow: return ApiErrorKind::timeout;
+            case body_too_large: return ApiErrorKind::too_large;
+            case internal: return ApiErrorKind::internal;
+            case overloaded: return ApiErrorKind::rate_limited;
+            case stopping: return ApiErrorKind::overloaded;
+        }
+        return ApiErrorKind::internal;
+    };
+    http::HttpAnswer answer = error_answer(request, {.kind = kind(), .message = refusal.message});
+    if (refusal.kind == http::HttpRefusalKind::headers_too_large) answer.status = refusal.status;
+    return answer;
+}
+
+http::HttpRoute route(App &app, std::string method, std::string path, Endpoint endpoint, bool quick) {
+    const std::string pattern = path;
+    return {.method = std::move(method),
+            .path = std::move(path),
+            .handler = [&app, pattern, endpoint = std::move(endpoint)](const http::HttpRequest &request,
+                                                                       http::HttpResponder &responder) -> Result<void> {
+                const ApiResult<void> done = endpoint(app, request, responder);
+                int status = 200;
+                if (!done) {
+                    http::HttpAnswer answer = error_answer(request, done.error());
+                    status = answer.status;
+                    responder.send(std::move(answer));
+                }
+                app.metrics().answered(pattern, status);
+                return {};
+            },
+            .quick = quick};
+}
+
+App::App(ServeOptions options, std::unique_ptr<AgentManager> agents, std::unique_ptr<ResponseStore> responses)
+    : options_(std::move(options)),
+      model_name_(name_of_model(options_)),
+      model_created_s_(modified_s(options_.manager.model.path)),
+      context_tokens_(agents->stats().context_cells),
+      fingerprint_("fp_" + agents->stats().fingerprint.substr(0, 12)),
+      agents_(std::move(agents)),
+      responses_(std::move(responses)) {}
+
+ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
+    if (tenant == options_.manager.tenant) return agents_.get();
+    const std::scoped_lock lock(mutex_);
+    auto &agents = tenants_[tenant];
+    if (agents == nullptr) {
+        auto made = agents_->for_tenant(tenant);
+        if (!made) return std::unexpected(protocol::api_error(made.error()));
+        agents = std::move(*made);
+    }
+    return agents.get();
+}
+
+ApiResult<Caller> App::caller(const http::HttpRequest &) {
+    Caller caller{.tenant = options_.manager.tenant};
+    ENGRAM_ASSIGN(caller.agents, agents_of(caller.tenant));
+    return caller;
+}
+
+ApiResult<void> App::check_model(std::string_view name) const {
+    const auto is = [&](std::string_view other) { return other == name || other == "*"; };
+    if (name.empty() || name == model_name_ || std::ranges::any_of(options_.aliases, is)) return {};
+    return std::unexpected(
+        ApiError{.kind = ApiErrorKind::model_not_found,
+                 .message = std::format("The model `{}` does not exist here; this server has `{}`.", name, model_name_),
+                 .param = "model"});
+}
+
+App::Place::~Place() {
+    if (app_ != nullptr) --app_->asked_;
+}
+
+ApiResult<App::Place> App::admit() {
+    if (stopping_) {
+        metrics_.refused("stopping");
+        return std::unexpected(ApiError{
+            .kind = ApiErrorKind::overloaded, .message = "the server is shutting down", .retry_after_s = kRetryAfterSeconds});
+    }
+    const std::uint32_t most = options_.max_waiting + options_.manager.model.max_running;
+    if (++asked_ > most) {
+        --asked_;
+        metrics_.refused("queue");
+        return std::unexpected(
+            ApiError{.kind = ApiErrorKind::rate_limited,
+                     .message = std::format("{} requests run or wait already: come back in a few seconds", most),
+                     .retry_after_s = kRetryAfterSeconds});
+    }
+    return Place(*this);
+}
+
+}  // namespace engram::server

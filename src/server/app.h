@@ -1,0 +1,117 @@
+// What the endpoints share: who asks, which agents, how an answer and an error get out. Internal to the server. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "chat/bounded_json.h"
+#include "engram/agents.h"
+#include "http/server.h"
+#include "protocol/api_error.h"
+#include "server/metrics.h"
+#include "server/response_store.h"
+#include "server/server.h"
+
+namespace engram::server {
+
+// Whose shape errors have.
+enum class Dialect : std::uint8_t { engram, openai, anthropic };
+Dialect dialect_of(const http::HttpRequest &request);
+
+http::HttpAnswer error_answer(const http::HttpRequest &request, const protocol::ApiError &error);
+http::HttpAnswer json_answer(std::string body, int status = 200);
+http::HttpAnswer json_answer(const OrderedJson &body, int status = 200);
+// The transport's own refusals, in the shape that the client understands.
+http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::HttpRefusal &refusal);
+
+// Who asks.
+struct Caller {
+    std::string tenant;
+    AgentManager *agents = nullptr;  // the tenant's
+};
+
+class App {
+  public:
+    App(ServeOptions options, std::unique_ptr<AgentManager> agents, std::unique_ptr<ResponseStore> responses);
+
+    protocol::ApiResult<Caller> caller(const http::HttpRequest &request);
+    const ServeOptions &options() const { return options_; }
+    const std::string &model_name() const { return model_name_; }
+    std::int64_t model_created_s() const { return model_created_s_; }
+    std::uint64_t context_tokens() const { return context_tokens_; }
+    const std::string &fingerprint() const { return fingerprint_; }
+    ResponseStore &responses() { return *responses_; }
+    Metrics &metrics() { return metrics_; }
+    AgentManager &default_agents() { return *agents_; }
+
+    // Of a request: empty names mean the loaded model. model_not_found.
+    protocol::ApiResult<void> check_model(std::string_view name) const;
+    std::string answer_model(std::string_view asked) const { return asked.empty() ? model_name_ : std::string(asked); }
+
+    // A place among the requests to the model; rate_limited when too many wait.
+    class Place {
+      public:
+        explicit Place(App &app) : app_(&app) {}
+        Place(Place &&other) noexcept : app_(std::exchange(other.app_, nullptr)) {}
+        Place &operator=(Place &&) = delete;
+        ~Place();
+
+      private:
+        App *app_;
+    };
+    protocol::ApiResult<Place> admit();
+    std::uint32_t in_flight() const { return asked_; }
+
+    bool stopping() const { return stopping_; }
+    void begin_to_stop() { stopping_ = true; }
+
+  private:
+    protocol::ApiResult<AgentManager *> agents_of(const std::string &tenant);
+
+    const ServeOptions options_;
+    const std::string model_name_;
+    const std::int64_t model_created_s_;
+    const std::uint64_t context_tokens_;
+    const std::string fingerprint_;  // "fp_" and the beginning of the model's
+    const std::unique_ptr<AgentManager> agents_;
+    const std::unique_ptr<ResponseStore> responses_;
+    Metrics metrics_;
+    std::atomic<std::uint32_t> asked_ = 0;  // requests to the model that run or wait
+    std::atomic<bool> stopping_ = false;
+
+    std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<AgentManager>, std::less<>> tenants_;  // guarded by mutex_
+};
+
+// A route's handler: errors as values get the client's shape.
+using Endpoint = std::function<protocol::ApiResult<void>(App &, const http::HttpRequest &, http::HttpResponder &)>;
+http::HttpRoute route(App &app, std::string method, std::string path, Endpoint endpoint, bool quick = false);
+
+// One request to the model, in a protocol's words.
+struct ChatCall {
+    ChatRequest chat;
+    bool stream = false;
+    std::string ping;                                             // a frame that says nothing
+    std::function<std::string(const ChatEvent &)> take;           // its frames, when it streams
+    std::function<std::string()> end;                             // frames behind the last event
+    std::function<std::string(const protocol::ApiError &)> fail;  // a frame, when the stream broke off
+    std::function<protocol::ApiResult<std::string>()> whole;      // the body, when it doesn't stream
+};
+// Admits it, answers it, and counts what it used (delivery.h).
+protocol::ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
+                                 http::HttpResponder &responder);
+
+// The routes of each file.
+std::vector<http::HttpRoute> anthropic_routes(App &app);
+std::vector<http::HttpRoute> openai_routes(App &app);
+std::vector<http::HttpRoute> responses_routes(App &app);
+std::vector<http::HttpRoute> model_routes(App &app);
+std::vector<http::HttpRoute> agent_routes(App &app);
+std::vector<http::HttpRoute> prompt_routes(App &app);
+std::vector<http::HttpRoute> operation_routes(App &app);
+
+}  // namespace engram::server

@@ -1,0 +1,120 @@
+#include "server/delivery.h"
+
+#include <algorithm>
+#include <format>
+#include <iterator>
+#include <utility>
+
+namespace engram::server {
+
+using protocol::ApiError;
+using protocol::ApiResult;
+
+namespace {
+
+constexpr std::chrono::seconds kPingEvery{3};
+
+// Names and reasons go into header lines: what isn't printable stays out.
+std::string header_text(std::string_view text) {
+    std::string safe(text.substr(0, 512));
+    std::erase_if(safe, [](char c) { return c < 0x20 || c == 0x7F; });
+    return safe;
+}
+
+http::HttpFields headers_of(const http::HttpRequest &request, const ChatStarted &started) {
+    http::HttpFields headers{{"x-engram-agent", header_text(started.agent)},
+                             {"x-engram-prompt-tokens", std::to_string(started.prompt_tokens)},
+                             {"x-engram-cached-tokens", std::to_string(started.cached_tokens)},
+                             {"x-engram-tier", started.tier},
+                             {"x-engram-restore-ms", std::format("{:.1f}", started.restore_ms)}};
+    if (!started.repairs.empty()) headers.emplace_back("x-engram-repairs", std::to_string(started.repairs.size()));
+    if (started.miss) {
+        headers.emplace_back("x-engram-miss",
+                             header_text(std::format("{} at token {}", started.miss->reason, started.miss->at_token)));
+    }
+    if (dialect_of(request) == Dialect::anthropic) headers.emplace_back("request-id", request.id);
+    return headers;
+}
+
+}  // namespace
+
+void Delivery::take(const ChatEvent &event, const Frames &frames) {
+    count(event);
+    const bool idle = std::holds_alternative<ChatWaiting>(event) || std::holds_alternative<ChatProgress>(event);
+    if (!form_.stream) {
+        if (!idle) static_cast<void>(frames(event));
+        return;
+    }
+    begin();
+    if (!idle) return write(frames(event));
+    if (Clock::now() - written_ > kPingEvery) write(form_.ping);
+}
+
+void Delivery::count(const ChatEvent &event) {
+    Metrics &metrics = app_.metrics();
+    if (const auto *started = std::get_if<ChatStarted>(&event)) {
+        if (started_.agent.empty()) started_ = *started;
+        metrics.started(caller_.tenant, *started);
+    } else if (const auto *finished = std::get_if<ChatFinished>(&event)) {
+        metrics.finished(caller_.tenant, *finished);
+    } else if (std::holds_alternative<ChatText>(event) || std::holds_alternative<ChatThinking>(event) ||
+               std::holds_alternative<ChatCallArguments>(event)) {
+        const Clock::time_point now = Clock::now();
+        if (said_) metrics.token_gap(now - *said_);
+        said_ = now;
+    }
+}
+
+void Delivery::begin() {
+    if (std::exchange(begun_, true)) return;
+    http::HttpFields headers = headers_of(request_, started_);
+    headers.emplace_back("content-type", "text/event-stream; charset=utf-8");
+    headers.emplace_back("cache-control", "no-cache");
+    headers.emplace_back("x-accel-buffering", "no");
+    responder_.start(200, std::move(headers));
+    written_ = Clock::now();
+}
+
+void Delivery::write(const std::string &frames) {
+    if (frames.empty()) return;
+    responder_.write(frames);  // a client that has gone triggers the request's stop token
+    written_ = Clock::now();
+}
+
+ApiResult<void> Delivery::fail(const ApiError &error, const std::function<std::string()> &frame) {
+    if (!begun_) return std::unexpected(error);
+    write(frame());
+    responder_.end();
+    return {};
+}
+
+ApiResult<void> Delivery::finish(const std::function<std::string()> &last_frames,
+                                 const std::function<ApiResult<std::string>()> &body) {
+    if (form_.stream) {
+        begin();
+        write(last_frames());
+        responder_.end();
+        return {};
+    }
+    ENGRAM_ASSIGN(std::string text, body());
+    http::HttpAnswer whole = json_answer(std::move(text));
+    std::ranges::move(headers_of(request_, started_), std::back_inserter(whole.headers));
+    responder_.send(std::move(whole));
+    return {};
+}
+
+ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
+                       http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    responder.set_tenant(caller.tenant);
+    Delivery delivery(app, caller, request, responder, {.stream = call.stream, .ping = call.ping});
+    const auto done =
+        caller.agents->chat(call.chat, [&](const ChatEvent &event) { delivery.take(event, call.take); }, request.stop);
+    if (!done) {
+        const ApiError error = protocol::api_error(done.error());
+        return delivery.fail(error, [&] { return call.fail(error); });
+    }
+    return delivery.finish(call.end, call.whole);
+}
+
+}  // namespace engram::server

@@ -1,0 +1,106 @@
+// POST /v1/chat/completions, /v1/completions and /v1/embeddings.
+#include <format>
+#include <span>
+
+#include "protocol/openai/chat_answer.h"
+#include "protocol/openai/chat_request.h"
+#include "protocol/openai/completions.h"
+#include "protocol/openai/embeddings.h"
+#include "server/app.h"
+#include "server/client_headers.h"
+#include "server/delivery.h"
+
+namespace engram::server {
+namespace {
+
+using namespace protocol;
+using namespace protocol::openai;
+
+ApiResult<void> chat_completions(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
+    ENGRAM_ASSIGN(ChatCompletionRequest parsed, parse_chat_request(body, app.options().sampling));
+    ENGRAM_TRY(app.check_model(parsed.chat.model));
+    take_client_headers(request, parsed.chat);
+    const AnswerHead head = answer_head(app, "chatcmpl-", parsed.chat.model);
+    const ChatAnswerOptions options{.include_usage = parsed.include_usage, .legacy_functions = parsed.legacy_functions};
+    ChatCall call{.chat = std::move(parsed.chat),
+                  .stream = parsed.stream,
+                  .ping = std::string(kSsePing),
+                  .take = {},
+                  .end = {},
+                  .fail = {},
+                  .whole = {}};
+    if (parsed.stream) {
+        const auto stream = std::make_shared<ChatStream>(head, options);
+        call.take = [stream](const ChatEvent &event) { return stream->frames(event); };
+        call.end = [stream] { return stream->end(); };
+        call.fail = [stream](const ApiError &error) { return stream->fail(error); };
+    } else {
+        const auto collector = std::make_shared<ChatCollector>(head, options);
+        call.take = [collector](const ChatEvent &event) {
+            collector->add(event);
+            return std::string();
+        };
+        call.whole = [collector] { return dump(collector->json()); };
+    }
+    return answer(app, caller, std::move(call), request, responder);
+}
+
+// Text of token ids, as the model writes them.
+ApiResult<std::string> text_of(const Caller &caller, std::span<const std::int32_t> tokens) {
+    auto text = caller.agents->detokenise(tokens);
+    if (!text) return std::unexpected(api_error(text.error()));
+    return std::move(*text);
+}
+
+ApiResult<void> completions(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
+    ENGRAM_ASSIGN(CompletionRequest parsed, parse_completion_request(body, app.options().sampling));
+    ENGRAM_TRY(app.check_model(parsed.chat.model));
+    for (CompletionPrompt &prompt : parsed.prompts) {
+        if (prompt.tokens.empty()) continue;
+        ENGRAM_ASSIGN(prompt.text, text_of(caller, prompt.tokens));
+    }
+    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    const AnswerHead head = answer_head(app, "cmpl-", parsed.chat.model);
+    CompletionStream stream(head, parsed);
+    CompletionCollector collector(head, parsed);
+    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing)});
+    for (std::size_t i = 0; i < parsed.prompts.size(); ++i) {
+        ChatRequest chat = parsed.chat;
+        chat.raw_prompt = parsed.prompts[i].text;
+        const auto take = [&](const ChatEvent &event) {
+            if (parsed.stream) return stream.frames(i, event);
+            collector.add(i, event);
+            return std::string();
+        };
+        const auto done = caller.agents->chat(chat, [&](const ChatEvent &event) { delivery.take(event, take); }, request.stop);
+        if (done) continue;
+        const ApiError error = api_error(done.error());
+        return delivery.fail(error, [&] { return stream.fail(error); });
+    }
+    return delivery.finish([&] { return stream.end(); }, [&]() -> ApiResult<std::string> { return dump(collector.json()); });
+}
+
+ApiResult<void> embeddings(App &app, const http::HttpRequest &request, http::HttpResponder &) {
+    ENGRAM_TRY(app.caller(request));
+    ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
+    ENGRAM_ASSIGN(const EmbeddingRequest parsed, parse_embedding_request(body));
+    ENGRAM_TRY(app.check_model(parsed.model));
+    return std::unexpected(
+        ApiError{.kind = ApiErrorKind::unsupported,
+                 .message = std::format("The model `{}` writes text and makes no embeddings: serve an embedding model for them.",
+                                        app.model_name()),
+                 .param = "model"});
+}
+
+}  // namespace
+
+std::vector<http::HttpRoute> openai_routes(App &app) {
+    return {route(app, "POST", "/v1/chat/completions", chat_completions), route(app, "POST", "/v1/completions", completions),
+            route(app, "POST", "/v1/embeddings", embeddings)};
+}
+
+}  // namespace engram::server

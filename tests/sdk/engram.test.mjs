@@ -1,0 +1,141 @@
+// Engram's own API, and several tenants' worth of clients at once.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { kTold, Server } from "./server.mjs";
+
+let server;
+before(async () => {
+  server = await Server.start();
+});
+after(() => server.stop());
+
+async function call(method, target, body, status = 200) {
+  const answer = await server.raw(method, target, body);
+  assert.equal(answer.status, status, `${method} ${target}: ${answer.text}`);
+  return answer.json;
+}
+
+describe("agents", () => {
+  test("are made, listed, changed and deleted", async () => {
+    const made = await call("POST", "/v1/agents", { id: "analyst", system_prompt: "You analyse." }, 201);
+    assert.equal(made.system_prompt, "You analyse.");
+    await call("POST", "/v1/agents", { id: "analyst" }, 409);
+    await call("POST", "/v1/agents", { id: "../x" }, 400);
+    await call("POST", "/v1/agents", {}, 400);
+    assert.deepEqual((await call("GET", "/v1/agents")).agents.map((agent) => agent.id), ["analyst"]);
+    assert.equal((await call("PATCH", "/v1/agents/analyst", { pinned: true })).pinned, true);
+    assert.equal((await call("PATCH", "/v1/agents/analyst", { id: "expert", pinned: false })).id, "expert");
+    assert.equal((await call("DELETE", "/v1/agents/expert")).deleted, true);
+    for (const [method, target] of [["GET", ""], ["DELETE", ""], ["POST", "/turn"], ["GET", "/transcript"], ["POST", "/evict"]]) {
+      await call(method, `/v1/agents/expert${target}`, method === "POST" ? { prompt: "x" } : undefined, 404);
+    }
+  });
+
+  test("take turns, whole and streamed, and remember", async () => {
+    await call("POST", "/v1/agents", { id: "a" }, 201);
+    const told = await call("POST", "/v1/agents/a/turn", { prompt: kTold, max_tokens: 40 });
+    assert.equal(told.agent, "a");
+    assert.ok(told.computed_tokens > 100);
+    const response = await fetch(`${server.url}/v1/agents/a/turn`, {
+      method: "POST",
+      body: JSON.stringify({ prompt: "What is my code word?", max_tokens: 40, stream: true }),
+    });
+    const events = (await response.text())
+      .split("\n\n")
+      .filter((frame) => frame !== "")
+      .map((frame) => [frame.match(/event: (.*)/)[1], JSON.parse(frame.match(/data: (.*)/)[1])]);
+    const [name, done] = events.at(-1);
+    assert.equal(name, "done");
+    assert.equal(events.filter(([event]) => event === "text").map(([, data]) => data.text).join(""), done.answer);
+    assert.ok(done.reused_tokens > 100);
+    assert.match(done.answer, /zarimo/, "what it was told in the turn before");
+    const { messages } = await call("GET", "/v1/agents/a/transcript");
+    assert.deepEqual(messages.map((message) => message.role), ["user", "assistant", "user", "assistant"]);
+  });
+
+  test("move between the tiers, fork, and travel as files", async () => {
+    await call("POST", "/v1/agents/a/save");
+    assert.equal((await call("POST", "/v1/agents/a/evict", { to: "memory" })).tier, "memory");
+    assert.equal((await call("POST", "/v1/agents/a/evict", { to: "disk" })).tier, "disk");
+    assert.equal((await call("POST", "/v1/agents/a/prewarm")).tier, "hot");
+    await call("POST", "/v1/agents/a/evict", { to: "nowhere" }, 400);
+    assert.equal((await call("POST", "/v1/agents/a/fork", { id: "b" }, 201)).forked_from, "a");
+    const file = await fetch(`${server.url}/v1/agents/a/export`);
+    assert.equal(file.status, 200);
+    const bytes = await file.arrayBuffer();
+    const imported = await fetch(`${server.url}/v1/agents/import?as=c`, { method: "POST", body: bytes });
+    assert.equal(imported.status, 201);
+    const damaged = new Uint8Array(bytes.slice(0));
+    damaged[damaged.length >> 1] ^= 0x40;
+    const refused = await fetch(`${server.url}/v1/agents/import?as=d`, { method: "POST", body: damaged });
+    assert.ok(refused.status >= 400, String(refused.status));
+    const ask = { prompt: "What is my code word?", max_tokens: 40 };
+    const { results } = await call("POST", "/v1/agents/batch", {
+      turns: [{ agent: "b", ...ask }, { agent: "c", ...ask }, { agent: "nobody", ...ask }],
+    });
+    assert.equal(results[0].answer, results[1].answer);
+    assert.ok(results[1].reused_tokens > 100);
+    assert.equal(results[2].error.code, "not_found");
+  });
+});
+
+describe("prompts", () => {
+  test("are shown as they will be read", async () => {
+    const messages = [{ role: "system", content: "Brief." }, { role: "user", content: "Hello there" }];
+    const prompt = await call("POST", "/v1/render", { messages });
+    assert.match(prompt.text, /Hello there/);
+    const asked = await call("POST", "/v1/chat/completions", { messages, max_tokens: 4 });
+    assert.equal(prompt.tokens.length, asked.usage.prompt_tokens);
+    const { tokens } = await call("POST", "/v1/tokenize", { text: prompt.text });
+    assert.equal((await call("POST", "/v1/detokenize", { tokens: prompt.tokens })).text, prompt.text);
+    assert.ok(tokens.length > 0);
+    await call("POST", "/v1/detokenize", { tokens: [99999999] }, 400);
+  });
+
+  test("and what is stored", async () => {
+    const store = await call("GET", "/v1/store");
+    assert.ok(store.disk.bytes > 0);
+    assert.equal(store.memory_class, "attention");
+  });
+});
+
+// Clients that each have a word of their own, more of them than the context holds, all at once: nobody hears another's.
+test("many conversations at once keep to themselves", async () => {
+  const words = ["zarimo", "belutak", "figoran", "mudesil", "kanovip", "ropetal", "sigumar", "dolifen"];
+  const filler = "The library closes in the evening. ".repeat(30);
+  const ask = async (word, messages) => {
+    const answer = await call("POST", "/v1/chat/completions", { messages, max_tokens: 24 });
+    for (const other of words) {
+      if (other !== word) assert.ok(!answer.choices[0].message.content.includes(other), answer.choices[0].message.content);
+    }
+    return answer;
+  };
+  await Promise.all(
+    words.map(async (word) => {
+      const messages = [{ role: "user", content: `My code word is ${word}. ${filler}` }];
+      let read = 0;
+      for (let turn = 0; turn < 4; ++turn) {
+        const answer = await ask(word, messages);
+        assert.ok(answer.usage.prompt_tokens_details.cached_tokens >= read - 1, JSON.stringify([word, turn, read, answer.usage]));
+        assert.ok(answer.usage.prompt_tokens_details.cached_tokens < answer.usage.prompt_tokens);
+        read = answer.usage.total_tokens;
+        messages.push(answer.choices[0].message, { role: "user", content: "What is my code word?" });
+      }
+    }),
+  );
+});
+
+test("a server that is told to stop lets an answer end, and refuses new ones", async () => {
+  const own = await Server.start(["--drain-seconds", "20"]);
+  const body = { messages: [{ role: "user", content: "List words. " + "One two three. ".repeat(100) }], max_tokens: 200, ignore_eos: true, logit_bias: {} };
+  const running = own.raw("POST", "/v1/chat/completions", body);
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  own.child.kill("SIGTERM");
+  const answer = await running;
+  assert.equal(answer.status, 200);
+  assert.ok(answer.json.usage.completion_tokens > 0);
+  assert.equal(await own.exited(), 0);
+  await assert.rejects(own.raw("GET", "/health/live"));
+  await own.stop();
+});

@@ -1,0 +1,78 @@
+// A server of its own for each test file: the program, the embedded model, a home folder that goes with it.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { once } from "node:events";
+
+const ENGRAM = process.env.ENGRAM_PROGRAM;
+
+export class Server {
+  static async start(flags = []) {
+    const server = new Server();
+    server.home = await mkdtemp(path.join(tmpdir(), "engram-sdk-"));
+    server.flags = flags;
+    await server.run();
+    return server;
+  }
+
+  async run() {
+    const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ENGRAM_")));
+    const settings = ["--home", this.home, "--port", "0", "--threads", "1", "--context", "8192", "--temp", "0"];
+    this.child = spawn(ENGRAM, ["serve", "--json", ...settings, ...this.flags], {
+      env: environment,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    for await (const chunk of this.child.stdout) {
+      said += chunk;
+      if (said.includes("\n")) break;
+    }
+    this.url = JSON.parse(said).address;
+  }
+
+  // As a crash does: nothing is written any more.
+  async kill() {
+    this.child.kill("SIGKILL");
+    await once(this.child, "exit");
+  }
+
+  async exited() {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, "exit");
+    return this.child.exitCode;
+  }
+
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill("SIGTERM");
+      await this.exited();
+    }
+    await rm(this.home, { recursive: true, force: true });
+  }
+
+  async raw(method, target, body, headers = {}) {
+    const response = await fetch(this.url + target, {
+      method,
+      headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+      body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    let json = null;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      // Not every answer is JSON.
+    }
+    return { status: response.status, headers: response.headers, text, json };
+  }
+}
+
+export const weather = {
+  type: "object",
+  properties: { city: { type: "string", enum: ["Lisbon", "Oslo"] }, days: { type: "integer", enum: [1, 2, 3] } },
+  required: ["city", "days"],
+  additionalProperties: false,
+};
+
+// Facts in sentences that the embedded model knows, and enough words around them for blocks to be filled.
+export const kTold = "My code word is zarimo. " + "The meeting is on Monday. ".repeat(40);
