@@ -37,7 +37,7 @@ std::string tools_text(const Field &tools) { return tools.present() ? tools.comp
 // --- agents ---
 
 ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     const Field body(json);
     AgentSpec spec;
@@ -45,13 +45,14 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     ENGRAM_ASSIGN(spec.system_prompt, body["system_prompt"].text_or(""));
     ENGRAM_ASSIGN(spec.description, body["description"].text_or(""));
     spec.tools = tools_text(body["tools"]);
+    ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->create(spec)));
     responder.send(json_answer(agent_json(info), 201));
     return {};
 }
 
 ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     const bool all = request.query_value("conversations").value_or("") == "true";
     ENGRAM_ASSIGN(const std::vector<AgentInfo> agents, api(caller.agents->list()));
     OrderedJson json = OrderedJson::array();
@@ -63,14 +64,14 @@ ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpRespo
 }
 
 ApiResult<void> get(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(request.parameter("id"))));
     responder.send(json_answer(agent_json(info)));
     return {};
 }
 
 ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     const Field body(json);
     std::string id(request.parameter("id"));
@@ -90,7 +91,7 @@ ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResp
 }
 
 ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     const std::string id(request.parameter("id"));
     ENGRAM_TRY(api(caller.agents->remove(id)));
     responder.send(json_answer(OrderedJson{{"id", id}, {"deleted", true}}));
@@ -98,16 +99,17 @@ ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpRes
 }
 
 ApiResult<void> fork(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     ENGRAM_ASSIGN(const std::string id, Field(json)["id"].text_that_is_not_empty());
+    ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->fork(request.parameter("id"), id)));
     responder.send(json_answer(agent_json(info), 201));
     return {};
 }
 
 ApiResult<void> transcript(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const std::vector<Message> messages, api(caller.agents->transcript(request.parameter("id"))));
     responder.send(json_answer(OrderedJson{{"messages", transcript_json(messages)}}));
     return {};
@@ -134,8 +136,16 @@ ApiResult<Turn> read_turn(const App &app, const Field &body) {
     return turn;
 }
 
+void record(App &app, const Caller &caller, const std::string &id, const TurnResult &result) {
+    app.tenants().record(caller.tenant, id,
+                         {.requests = 1,
+                          .computed_tokens = result.computed_tokens,
+                          .reused_tokens = result.reused_tokens,
+                          .generated_tokens = result.tokens.size()});
+}
+
 // Named events: prefill, text, then done or error.
-ApiResult<void> stream_turn(const Caller &caller, const std::string &id, TurnRequest turn, http::HttpResponder &responder) {
+ApiResult<void> stream_turn(App &app, const Caller &caller, const std::string &id, TurnRequest turn, http::HttpResponder &responder) {
     bool begun = false;
     const auto send = [&](std::string_view event, const OrderedJson &data) {
         if (!std::exchange(begun, true))
@@ -147,6 +157,7 @@ ApiResult<void> stream_turn(const Caller &caller, const std::string &id, TurnReq
     const auto result = caller.agents->generate(id, turn);
     if (!result && !begun) return std::unexpected(api_error(result.error()));
     if (result) {
+        record(app, caller, id, *result);
         send("done", turn_json(id, *result));
     } else {
         send("error", {{"code", error_code_name(result.error().code)}, {"message", result.error().message}});
@@ -156,23 +167,24 @@ ApiResult<void> stream_turn(const Caller &caller, const std::string &id, TurnReq
 }
 
 ApiResult<void> turn(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     ENGRAM_ASSIGN(Turn asked, read_turn(app, Field(json)));
     const std::string id(request.parameter("id"));
     ENGRAM_TRY(api(caller.agents->get(id)));
-    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
     asked.request.stop = request.stop;
-    if (asked.stream) return stream_turn(caller, id, std::move(asked.request), responder);
+    if (asked.stream) return stream_turn(app, caller, id, std::move(asked.request), responder);
     ENGRAM_ASSIGN(const TurnResult result, api(caller.agents->generate(id, asked.request)));
+    record(app, caller, id, result);
     responder.send(json_answer(turn_json(id, result)));
     return {};
 }
 
 ApiResult<void> batch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     constexpr std::size_t kMostTurns = 256;
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     const Field turns = Field(json)["turns"];
     ENGRAM_TRY(turns.must_be_array(1, kMostTurns));
@@ -184,12 +196,13 @@ ApiResult<void> batch(App &app, const http::HttpRequest &request, http::HttpResp
         asked.request.stop = request.stop;
         items.push_back({.id = std::move(id), .request = std::move(asked.request)});
     }
-    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
     OrderedJson results = OrderedJson::array();
     const std::vector<Result<TurnResult>> answers = caller.agents->generate_batch(items);
     for (std::size_t i = 0; i < answers.size(); ++i) {
         if (answers[i]) {
+            record(app, caller, items[i].id, *answers[i]);
             results.push_back(turn_json(items[i].id, *answers[i]));
         } else {
             const Error &error = answers[i].error();
@@ -207,7 +220,7 @@ using Act = Result<void> (*)(AgentManager &agents, std::string_view id);
 
 Endpoint acting(Act act) {
     return [act](App &app, const http::HttpRequest &request, http::HttpResponder &responder) -> ApiResult<void> {
-        ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+        ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
         const std::string_view id = request.parameter("id");
         ENGRAM_TRY(api(act(*caller.agents, id)));
         ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
@@ -217,7 +230,7 @@ Endpoint acting(Act act) {
 }
 
 ApiResult<void> evict(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     ENGRAM_ASSIGN(const std::string to, Field(json)["to"].text_or("disk"));
     if (to != "disk" && to != "memory") return Field(json)["to"].wrong("must be \"disk\" or \"memory\"");
@@ -247,7 +260,7 @@ class PassingFile {
 };
 
 ApiResult<void> export_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     const std::string id(request.parameter("id"));
     const PassingFile file(app.options().manager.home);
     ENGRAM_TRY(api(caller.agents->export_agent(id, file.path())));
@@ -263,7 +276,8 @@ ApiResult<void> export_agent(App &app, const http::HttpRequest &request, http::H
 }
 
 ApiResult<void> import_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
+    ENGRAM_TRY(app.check_agent_quota(caller));
     const PassingFile file(app.options().manager.home);
     std::ofstream bytes(file.path(), std::ios::binary);
     bytes.write(request.body.data(), static_cast<std::streamsize>(request.body.size()));

@@ -16,7 +16,7 @@ Lookup headers_of(const http::HttpRequest &request) {
 }
 
 ApiResult<void> messages(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(MessagesRequest parsed, parse_messages_request(body, headers_of(request), app.options().sampling));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
@@ -35,7 +35,7 @@ ApiResult<void> messages(App &app, const http::HttpRequest &request, http::HttpR
 }
 
 ApiResult<void> count_tokens(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(MessagesRequest parsed, parse_count_request(body, headers_of(request)));
     ENGRAM_TRY(app.check_model(parsed.chat.model));

@@ -23,6 +23,12 @@ std::string name_of_model(const ServeOptions &options) {
     return options.model_name.empty() ? options.manager.model.path.stem().string() : options.model_name;
 }
 
+// The other end is this machine, and speaks for nobody else: a proxy says whom it speaks for.
+bool is_local(const http::HttpRequest &request) {
+    const bool loopback = request.peer.starts_with("127.") || request.peer.starts_with("[::1]");
+    return loopback && request.header("x-forwarded-for").empty() && request.header("forwarded").empty();
+}
+
 std::int64_t modified_s(const std::filesystem::path &file) {
     std::error_code error;
     const auto time = std::filesystem::last_write_time(file, error);
@@ -100,14 +106,15 @@ http::HttpRoute route(App &app, std::string method, std::string path, Endpoint e
             .quick = quick};
 }
 
-App::App(ServeOptions options, std::unique_ptr<AgentManager> agents, std::unique_ptr<ResponseStore> responses)
+App::App(ServeOptions options, Parts parts)
     : options_(std::move(options)),
       model_name_(name_of_model(options_)),
       model_created_s_(modified_s(options_.manager.model.path)),
-      context_tokens_(agents->stats().context_cells),
-      fingerprint_("fp_" + agents->stats().fingerprint.substr(0, 12)),
-      agents_(std::move(agents)),
-      responses_(std::move(responses)) {}
+      context_tokens_(parts.agents->stats().context_cells),
+      fingerprint_("fp_" + parts.agents->stats().fingerprint.substr(0, 12)),
+      agents_(std::move(parts.agents)),
+      responses_(std::move(parts.responses)),
+      tenants_(std::move(parts.tenants)) {}
 
 ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
     if (tenant == options_.manager.tenant) return agents_.get();
@@ -121,10 +128,36 @@ ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
     return agents.get();
 }
 
-ApiResult<Caller> App::caller(const http::HttpRequest &) {
-    Caller caller{.tenant = options_.manager.tenant};
+ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
+    const auto principal = tenants_->authenticate({.x_api_key = request.header("x-api-key"),
+                                                   .authorization = request.header("authorization"),
+                                                   .local = is_local(request)});
+    if (!principal) {
+        metrics_.refused("key");
+        return std::unexpected(ApiError{.kind = ApiErrorKind::authentication, .message = std::string(kKeyRefused)});
+    }
+    if (!principal->scopes.has(needed)) {
+        Scopes wanted;
+        wanted.add(needed);
+        return std::unexpected(
+            ApiError{.kind = ApiErrorKind::permission,
+                     .message = std::format("this key's scopes ({}) don't include {}", principal->scopes.text(), wanted.text())});
+    }
+    // While there are no keys, whoever is on this machine is the tenant that the program was started for.
+    Caller caller{.tenant = principal->key_id.empty() ? options_.manager.tenant : principal->tenant, .scopes = principal->scopes};
     ENGRAM_ASSIGN(caller.agents, agents_of(caller.tenant));
     return caller;
+}
+
+ApiResult<void> App::check_agent_quota(const Caller &caller) {
+    const Quota quota = tenants_->quota(caller.tenant);
+    if (!quota.agents) return {};
+    const auto agents = caller.agents->list();
+    if (!agents) return std::unexpected(protocol::api_error(agents.error()));
+    const auto named = std::ranges::count(*agents, false, &AgentInfo::conversation);
+    const auto allowed = check_quota(quota, caller.tenant, {.agents = static_cast<std::uint64_t>(named)}, {.agents = 1});
+    if (!allowed) return std::unexpected(protocol::api_error(allowed.error()));
+    return {};
 }
 
 ApiResult<void> App::check_model(std::string_view name) const {
@@ -140,11 +173,18 @@ App::Place::~Place() {
     if (app_ != nullptr) --app_->asked_;
 }
 
-ApiResult<App::Place> App::admit() {
+ApiResult<App::Place> App::admit(const Caller &caller) {
     if (stopping_) {
         metrics_.refused("stopping");
         return std::unexpected(ApiError{
             .kind = ApiErrorKind::overloaded, .message = "the server is shutting down", .retry_after_s = kRetryAfterSeconds});
+    }
+    RequestAdmission admission = tenants_->admit(caller.tenant);
+    if (!admission.granted()) {
+        metrics_.refused("quota");
+        return std::unexpected(ApiError{.kind = ApiErrorKind::rate_limited,
+                                        .message = admission.reason,
+                                        .retry_after_s = admission.retry_after_s});
     }
     const std::uint32_t most = options_.max_waiting + options_.manager.model.max_running;
     if (++asked_ > most) {
@@ -155,7 +195,7 @@ ApiResult<App::Place> App::admit() {
                      .message = std::format("{} requests run or wait already: come back in a few seconds", most),
                      .retry_after_s = kRetryAfterSeconds});
     }
-    return Place(*this);
+    return Place(*this, std::move(admission.place));
 }
 
 }  // namespace engram::server

@@ -15,6 +15,7 @@
 #include "server/metrics.h"
 #include "server/response_store.h"
 #include "server/server.h"
+#include "tenants/tenants.h"
 
 namespace engram::server {
 
@@ -31,14 +32,21 @@ http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::Ht
 // Who asks.
 struct Caller {
     std::string tenant;
+    Scopes scopes;
     AgentManager *agents = nullptr;  // the tenant's
 };
 
 class App {
   public:
-    App(ServeOptions options, std::unique_ptr<AgentManager> agents, std::unique_ptr<ResponseStore> responses);
+    struct Parts {
+        std::unique_ptr<AgentManager> agents;
+        std::unique_ptr<ResponseStore> responses;
+        std::unique_ptr<Tenants> tenants;
+    };
+    App(ServeOptions options, Parts parts);
 
-    protocol::ApiResult<Caller> caller(const http::HttpRequest &request);
+    // Who is behind the request's key; authentication, or permission where the key lacks the scope.
+    protocol::ApiResult<Caller> caller(const http::HttpRequest &request, Scope needed);
     const ServeOptions &options() const { return options_; }
     const std::string &model_name() const { return model_name_; }
     std::int64_t model_created_s() const { return model_created_s_; }
@@ -46,24 +54,28 @@ class App {
     const std::string &fingerprint() const { return fingerprint_; }
     ResponseStore &responses() { return *responses_; }
     Metrics &metrics() { return metrics_; }
+    Tenants &tenants() { return *tenants_; }
     AgentManager &default_agents() { return *agents_; }
 
     // Of a request: empty names mean the loaded model. model_not_found.
     protocol::ApiResult<void> check_model(std::string_view name) const;
     std::string answer_model(std::string_view asked) const { return asked.empty() ? model_name_ : std::string(asked); }
 
-    // A place among the requests to the model; rate_limited when too many wait.
+    // A place among the requests to the model, and among its tenant's. rate_limited: too many wait, or the tenant's quota is used up.
     class Place {
       public:
-        explicit Place(App &app) : app_(&app) {}
-        Place(Place &&other) noexcept : app_(std::exchange(other.app_, nullptr)) {}
+        Place(App &app, RequestPlace of_tenant) : app_(&app), of_tenant_(std::move(of_tenant)) {}
+        Place(Place &&other) noexcept : app_(std::exchange(other.app_, nullptr)), of_tenant_(std::move(other.of_tenant_)) {}
         Place &operator=(Place &&) = delete;
         ~Place();
 
       private:
         App *app_;
+        RequestPlace of_tenant_;
     };
-    protocol::ApiResult<Place> admit();
+    protocol::ApiResult<Place> admit(const Caller &caller);
+    // no_space when the tenant may have no more agents.
+    protocol::ApiResult<void> check_agent_quota(const Caller &caller);
     std::uint32_t in_flight() const { return asked_; }
 
     bool stopping() const { return stopping_; }
@@ -79,6 +91,7 @@ class App {
     const std::string fingerprint_;  // "fp_" and the beginning of the model's
     const std::unique_ptr<AgentManager> agents_;
     const std::unique_ptr<ResponseStore> responses_;
+    const std::unique_ptr<Tenants> tenants_;
     Metrics metrics_;
     std::atomic<std::uint32_t> asked_ = 0;  // requests to the model that run or wait
     std::atomic<bool> stopping_ = false;

@@ -55,8 +55,13 @@ void Delivery::count(const ChatEvent &event) {
     if (const auto *started = std::get_if<ChatStarted>(&event)) {
         if (started_.agent.empty()) started_ = *started;
         metrics.started(caller_.tenant, *started);
+        app_.tenants().record(caller_.tenant, form_.account,
+                              {.requests = 1,
+                               .computed_tokens = started->prompt_tokens - started->cached_tokens,
+                               .reused_tokens = started->cached_tokens});
     } else if (const auto *finished = std::get_if<ChatFinished>(&event)) {
         metrics.finished(caller_.tenant, *finished);
+        app_.tenants().record(caller_.tenant, form_.account, {.generated_tokens = finished->answer_tokens});
     } else if (std::holds_alternative<ChatText>(event) || std::holds_alternative<ChatThinking>(event) ||
                std::holds_alternative<ChatCallArguments>(event)) {
         const Clock::time_point now = Clock::now();
@@ -105,9 +110,10 @@ ApiResult<void> Delivery::finish(const std::function<std::string()> &last_frames
 
 ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
                        http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
-    Delivery delivery(app, caller, request, responder, {.stream = call.stream, .ping = call.ping});
+    Delivery delivery(app, caller, request, responder,
+                      {.stream = call.stream, .ping = call.ping, .account = call.chat.agent});
     const auto done =
         caller.agents->chat(call.chat, [&](const ChatEvent &event) { delivery.take(event, call.take); }, request.stop);
     if (!done) {

@@ -16,7 +16,8 @@ class Delivery {
   public:
     struct Form {
         bool stream = false;
-        std::string ping;  // a frame that says nothing
+        std::string ping;     // a frame that says nothing
+        std::string account;  // the agent in the ledger; empty: none that has a name
     };
     using Frames = std::function<std::string(const ChatEvent &)>;
 

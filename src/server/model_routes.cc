@@ -28,7 +28,7 @@ openai::ModelCard openai_card(const App &app) {
 }
 
 ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_TRY(app.caller(request));
+    ENGRAM_TRY(app.caller(request, Scope::chat));
     if (dialect_of(request) == Dialect::anthropic) {
         ENGRAM_ASSIGN(const anthropic::Paging paging, anthropic::read_paging([&](std::string_view name) {
                           return request.query_value(name).value_or(std::string_view());
@@ -42,7 +42,7 @@ ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpRespo
 }
 
 ApiResult<void> retrieve(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_TRY(app.caller(request));
+    ENGRAM_TRY(app.caller(request, Scope::chat));
     const std::string_view id = request.parameter("id");
     ENGRAM_TRY(app.check_model(id));
     if (dialect_of(request) == Dialect::anthropic) {

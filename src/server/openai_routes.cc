@@ -17,7 +17,7 @@ using namespace protocol;
 using namespace protocol::openai;
 
 ApiResult<void> chat_completions(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(ChatCompletionRequest parsed, parse_chat_request(body, app.options().sampling));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
@@ -55,7 +55,7 @@ ApiResult<std::string> text_of(const Caller &caller, std::span<const std::int32_
 }
 
 ApiResult<void> completions(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(CompletionRequest parsed, parse_completion_request(body, app.options().sampling));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
@@ -63,11 +63,11 @@ ApiResult<void> completions(App &app, const http::HttpRequest &request, http::Ht
         if (prompt.tokens.empty()) continue;
         ENGRAM_ASSIGN(prompt.text, text_of(caller, prompt.tokens));
     }
-    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     const AnswerHead head = answer_head(app, "cmpl-", parsed.chat.model);
     CompletionStream stream(head, parsed);
     CompletionCollector collector(head, parsed);
-    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing)});
+    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing), .account = {}});
     for (std::size_t i = 0; i < parsed.prompts.size(); ++i) {
         ChatRequest chat = parsed.chat;
         chat.raw_prompt = parsed.prompts[i].text;
@@ -85,7 +85,7 @@ ApiResult<void> completions(App &app, const http::HttpRequest &request, http::Ht
 }
 
 ApiResult<void> embeddings(App &app, const http::HttpRequest &request, http::HttpResponder &) {
-    ENGRAM_TRY(app.caller(request));
+    ENGRAM_TRY(app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(const EmbeddingRequest parsed, parse_embedding_request(body));
     ENGRAM_TRY(app.check_model(parsed.model));

@@ -22,7 +22,7 @@ ApiResult<void> ready(App &app, const http::HttpRequest &, http::HttpResponder &
 }
 
 ApiResult<void> metrics(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_TRY(app.caller(request));
+    ENGRAM_TRY(app.caller(request, Scope::admin));
     responder.send({.status = 200,
                     .headers = {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
                     .body = app.metrics().text(app.default_agents().stats(), app.in_flight())});

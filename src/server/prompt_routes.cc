@@ -12,7 +12,7 @@ constexpr std::size_t kMostTokens = 1U << 20U;
 
 // The body of a chat completion: its messages and tools.
 ApiResult<void> render(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(openai::ChatCompletionRequest parsed, openai::parse_chat_request(body));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
@@ -28,7 +28,7 @@ ApiResult<void> render(App &app, const http::HttpRequest &request, http::HttpRes
 }
 
 ApiResult<void> tokenize(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(const std::string text, Field(body)["text"].text());
     responder.send(json_answer(OrderedJson{{"tokens", caller.agents->tokenise(text)}}));
@@ -36,7 +36,7 @@ ApiResult<void> tokenize(App &app, const http::HttpRequest &request, http::HttpR
 }
 
 ApiResult<void> detokenize(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     const Field list = Field(body)["tokens"];
     ENGRAM_TRY(list.must_be_array(0, kMostTokens));
@@ -52,7 +52,7 @@ ApiResult<void> detokenize(App &app, const http::HttpRequest &request, http::Htt
 }
 
 ApiResult<void> store(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::admin));
     const ManagerStats stats = caller.agents->stats();
     responder.send(json_answer(OrderedJson{
         {"agents", stats.agents},

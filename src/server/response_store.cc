@@ -35,7 +35,7 @@ constexpr std::size_t kMaxJsonBytes = 64UZ << 20U;
 Result<std::unique_ptr<ResponseStore>> ResponseStore::open(const std::filesystem::path &file) {
     const sqlite::FileKind kind{.name = "the file of stored responses",
                                 .holds = "responses that clients may come back for",
-                                .application_id = 0x456e6772 + 1,
+                                .application_id = 0x456e6773,
                                 .migrations = kMigrations};
     ENGRAM_ASSIGN(sqlite::Database database, sqlite::open_file(file, kind));
     std::unique_ptr<ResponseStore> store(new ResponseStore(std::move(database)));

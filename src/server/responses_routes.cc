@@ -49,7 +49,7 @@ ApiResult<StoredResponse> stored_response(App &app, const Caller &caller, std::s
 }
 
 ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     AnswerHead head = answer_head(app, kIdPrefix, {});
     const std::string suffix = head.id.substr(kIdPrefix.size());
@@ -58,9 +58,9 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     head.model = app.answer_model(parsed.chat.model);
     take_client_headers(request, parsed.chat);
     if (parsed.store) parsed.chat.answer_id = head.id;
-    ENGRAM_ASSIGN(const App::Place place, app.admit());
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     ResponsesAnswer answer(head, parsed, suffix);
-    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing)});
+    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing), .account = parsed.chat.agent});
     bool begun = false;
     const auto take = [&](const ChatEvent &event) {
         std::string frames = std::exchange(begun, true) ? std::string() : answer.begin();
@@ -89,14 +89,14 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
 }
 
 ApiResult<void> retrieve(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const StoredResponse stored, stored_response(app, caller, request.parameter("id")));
     responder.send(json_answer(stored.response));
     return {};
 }
 
 ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     const std::string_view id = request.parameter("id");
     const auto removed = app.responses().remove(caller.tenant, id);
     if (!removed) return std::unexpected(api_error(removed.error()));
@@ -106,7 +106,7 @@ ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpRes
 }
 
 ApiResult<void> input_items(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     const auto query = [&](std::string_view name) { return request.query_value(name).value_or(std::string_view()); };
     ENGRAM_ASSIGN(const ItemListQuery page, parse_item_list_query(query("order"), query("limit"), query("after")));
     ENGRAM_ASSIGN(const StoredResponse stored, stored_response(app, caller, request.parameter("id")));
@@ -118,7 +118,7 @@ ApiResult<void> input_items(App &app, const http::HttpRequest &request, http::Ht
 }
 
 ApiResult<void> input_tokens(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_ASSIGN(const Caller caller, app.caller(request));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(ResponsesRequest parsed, parse_responses_request(body, Earlier(app, caller), random_name("")));
     ENGRAM_TRY(app.check_model(parsed.chat.model));

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     auto impl = std::make_unique<Impl>();
     ENGRAM_ASSIGN(std::unique_ptr<AgentManager> agents, AgentManager::open(options.manager));
     ENGRAM_ASSIGN(auto responses, server::ResponseStore::open(options.manager.home / "responses.db"));
+    ENGRAM_ASSIGN(auto tenants, Tenants::open(options.manager.home));
     ENGRAM_TRY(responses->remove_older_than(system_clock().wall_ms() / 1000 - kResponseLifeSeconds));
     http::HttpServerOptions web{.host = options.host,
                                 .port = options.port,
@@ -58,7 +59,8 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     if (!options.certificate.empty()) web.tls = {.certificate_file = options.certificate, .key_file = options.private_key};
     web.limits.body_bytes = options.max_body_bytes;
     web.limits.workers = options.max_waiting + options.manager.model.max_running + 32;  // those that ask for no answer too
-    impl->app = std::make_unique<server::App>(std::move(options), std::move(agents), std::move(responses));
+    impl->app = std::make_unique<server::App>(
+        std::move(options), server::App::Parts{.agents = std::move(agents), .responses = std::move(responses), .tenants = std::move(tenants)});
     web.routes = all_routes(*impl->app);
     ENGRAM_ASSIGN(impl->http, http::HttpServer::start(std::move(web)));
     return std::unique_ptr<Server>(new Server(std::move(impl)));
