@@ -9,11 +9,13 @@
 #include "cli/commands.h"
 #include "cli/humanise.h"
 #include "cli/store_survey.h"
+#include "cli/tenant_files.h"
 #include "cli/version.h"
 #include "config/installed_file.h"
 #include "config/options.h"
 #include "engine/system_info.h"
 #include "registry/registry.h"
+#include "tenants/tenants.h"
 
 namespace engram::cli {
 namespace {
@@ -132,6 +134,32 @@ void check_registry(const std::filesystem::path &home, Findings &findings) {
     }
 }
 
+void check_tenants(const std::filesystem::path &home, Findings &findings) {
+    const auto tables = tenants_in(home);
+    if (!tables) {
+        findings.push_back({"tenants", Verdict::bad, tables.error().message});
+    } else if (!tables->problems.empty()) {
+        findings.push_back({"tenants", Verdict::bad, tables->problems.front()});
+    } else {
+        findings.push_back(
+            {"tenants", Verdict::good,
+             std::format("{} tenants, {} keys", human_count(tables->tenants.size()), human_count(tables->keys.size()))});
+    }
+}
+
+void check_ledger(const std::filesystem::path &home, Findings &findings) {
+    std::error_code error;
+    if (!std::filesystem::exists(ledger_path(home), error)) {
+        findings.push_back({"ledger", Verdict::good, "not made yet"});
+        return;
+    }
+    const auto read = Ledger::open(ledger_path(home), system_clock()).and_then([](const std::unique_ptr<Ledger> &ledger) {
+        return ledger->query({.columns = {.day = true, .tenant = false, .agent = false}});
+    });
+    findings.push_back({"ledger", read ? Verdict::good : Verdict::bad,
+                        read ? std::format("{} days", human_count(read->size())) : read.error().message});
+}
+
 void check_model(const ManagerOptions &options, Findings &findings) {
     const std::string path = options.model.path.string();
     if (const auto installed = installed_file(kInstalledModel); path.empty() && installed) {
@@ -217,6 +245,8 @@ Result<ExitCode> doctor(const Context &context) {
     check_space(options, survey ? &*survey : nullptr, free_bytes, findings);
     check_store(survey, findings);
     check_registry(options.home, findings);
+    check_tenants(options.home, findings);
+    check_ledger(options.home, findings);
     check_model(options, findings);
     const Verdict worst = std::ranges::max_element(findings, {}, &Finding::verdict)->verdict;
     context.out.facts(doctor_json(info, findings, worst, free_bytes), doctor_text(info, findings, context.out));
@@ -226,7 +256,7 @@ Result<ExitCode> doctor(const Context &context) {
 }  // namespace
 
 void add_doctor_command(CommandLine &line) {
-    line.command("doctor", "check the engine, the home folder, the store and the registry",
+    line.command("doctor", "check the engine, the home folder, the store, the registry and the tenants",
                  [](Context &context) { return doctor(context); });
 }
 

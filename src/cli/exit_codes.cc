@@ -10,7 +10,7 @@ constexpr auto kEntries = std::to_array<ExitCodeEntry>({
     {ExitCode::ok, "done"},
     {ExitCode::error, "an error that no other status describes (a bug: please report it)"},
     {ExitCode::usage, "the command line, a setting or an argument is wrong"},
-    {ExitCode::not_found, "no agent, model, file or topic of that name"},
+    {ExitCode::not_found, "no agent, model, file, key, tenant or topic of that name"},
     {ExitCode::corrupt, "stored bytes are corrupt, or were made by another model or format (incompatible)"},
     {ExitCode::locked, "another process uses this home folder"},
     {ExitCode::io, "the file system refused, or a budget or limit is reached"},
