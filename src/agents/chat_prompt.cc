@@ -28,7 +28,10 @@ bool same_text(std::string_view a, std::string_view b) {
     return common_messages(std::array{first}, std::array{second}) == 1;
 }
 
-bool same_tools(const std::string &a, const std::string &b) { return prefix_digests(a, {}) == prefix_digests(b, {}) && a == b; }
+// In whatever order, of the tools and of their members.
+bool same_tools(const std::string &a, const std::string &b) {
+    return a == b || canonical_json(ordered_tools(a)) == canonical_json(ordered_tools(b));
+}
 
 }  // namespace
 

@@ -296,6 +296,13 @@ TEST_P(ChatDetailTest, NamedAgentTakesOtherTools) {
     EXPECT_TRUE(called.started.miss->reason.starts_with("diverged")) << called.started.miss->reason;
     EXPECT_TRUE(must(manager_->get("analyst")).tools.contains("get_weather"));
     EXPECT_EQ(must(manager_->transcript("analyst")).size(), 4U);
+    // The same ones in other words are no others.
+    next.messages = {{.role = "user", .content = "Go on."}};
+    next.tools.front().parameters =
+        R"({ "required":["city"], "type":"object", "properties":{"city":{"enum":["Lisbon","Oslo"],"type":"string"}} })";
+    const Answered again = ask(*manager_, next);
+    EXPECT_FALSE(again.started.miss) << again.started.miss->reason;
+    EXPECT_GT(again.started.cached_tokens, called.started.prompt_tokens);
 }
 
 TEST_P(ChatDetailTest, SeveralChoicesAreReadOnce) {

@@ -32,13 +32,15 @@ void EngineThread::post(std::function<void()> work) {
 
 void EngineThread::submit(TurnPlan plan, std::shared_ptr<TurnChannel> channel, std::size_t index) {
     auto turn = std::make_shared<Turn>(std::move(plan), model_, context_, saver_, settings_, std::move(channel), index);
-    post([this, turn] {
-        waiting_.add({.item = turn,
-                      .tenant = turn->key().tenant,
-                      .agent = turn->key().id,
-                      .priority = turn->plan().priority,
-                      .tokens = turn->to_compute()});
-    });
+    post([this, turn] { wait_for_admission(turn); });
+}
+
+void EngineThread::wait_for_admission(const std::shared_ptr<Turn> &turn) {
+    waiting_.add({.item = turn,
+                  .tenant = turn->key().tenant,
+                  .agent = turn->key().id,
+                  .priority = turn->plan().priority,
+                  .tokens = turn->to_compute()});
 }
 
 void EngineThread::run(const std::stop_token &stop) {
@@ -56,7 +58,7 @@ void EngineThread::run(const std::stop_token &stop) {
         }
         for (const auto &item : work) item();
         admit_waiting();
-        scheduler_.step();
+        scheduler_.step([this] { return make_room(); });
         if (scheduler_.empty()) admit_waiting();  // what the last one held is free, and nothing else may ever wake this thread
     }
 }
@@ -95,6 +97,36 @@ void EngineThread::settle_sharing() {
     }
 }
 
+// Free cells for a step that found none: those of agents that don't run, or of the turn that matters least and came last. The one
+// that has been there longest stays, so that something always ends.
+bool EngineThread::make_room() {
+    std::vector<Resident *> idle;
+    for (const auto &resident : residents_) {
+        if (!resident->running) idle.push_back(resident.get());
+    }
+    for (Resident *resident : idle) leave_context(*resident);
+    if (!idle.empty()) return true;
+    drop_ended_reservations();
+    const auto matters_less = [](const Reservation &a, const Reservation &b) {
+        return a.turn->plan().priority <= b.turn->plan().priority;  // of equal ones the later
+    };
+    std::vector<Reservation>::iterator victim = reservations_.end();
+    for (auto it = reservations_.begin(); it != reservations_.end(); ++it) {
+        if (!scheduler_.has(*it->turn) || it->turn->plan().probe) continue;
+        if (victim == reservations_.end() || matters_less(*it, *victim)) victim = it;
+    }
+    // Whoever is being brought in can step aside when that is done.
+    if (victim == reservations_.end() || scheduler_.size() < 2) return restoring_ > 0;
+    const std::shared_ptr<Turn> turn = victim->turn;
+    Resident &resident = *find(turn->key());
+    scheduler_.remove(*turn);
+    turn->step_aside();
+    reservations_.erase(victim);
+    leave_context(resident);
+    wait_for_admission(turn);
+    return true;
+}
+
 void EngineThread::drop(const AgentKey &key) {
     if (Resident *resident = find(key); resident != nullptr && !resident->running) leave_context(*resident);
 }
@@ -115,7 +147,8 @@ std::uint64_t EngineThread::reserved_cells() {
     drop_ended_reservations();
     std::uint64_t sum = 0;
     for (const Reservation &reservation : reservations_) {
-        sum += reservation.cells - (reservation.resident->shared_with == nullptr ? 0 : reservation.resident->shared_cells);
+        const std::uint64_t cells = std::max<std::uint64_t>(reservation.cells, reservation.resident->kv.size());
+        sum += cells - (reservation.resident->shared_with == nullptr ? 0 : reservation.resident->shared_cells);
     }
     return sum;
 }

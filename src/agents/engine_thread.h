@@ -1,7 +1,8 @@
 // The engine thread: the only one that touches the context. Others post work to it.
 //
 // It keeps the residents (agents whose KV is in the context), admits turns in a fair order (scheduler/admission.h) when there is
-// room for them, lets the scheduler compute, and puts restored images in between.
+// room for them, lets the scheduler compute, and puts restored images in between. Room is kept for answers of usual length; where
+// longer ones fill the context, the turn that came last steps aside, into the store, and is admitted again when there is room.
 //
 // What is computed once is not computed again beside it: a turn whose prompt begins like one that is just being read waits until
 // that prompt has been read so far, and then takes the same cells (or, where a memory class can't be cut, what was stored of
@@ -63,6 +64,7 @@ class EngineThread {
 
   private:
     void run(const std::stop_token &stop);
+    void wait_for_admission(const std::shared_ptr<Turn> &turn);
     void admit_waiting();
     bool admit(const std::shared_ptr<Turn> &turn);
     bool is_read_elsewhere(const Turn &turn) const;
@@ -81,6 +83,7 @@ class EngineThread {
     void put_restored(const std::shared_ptr<Turn> &turn, const PartImage &image);
     void restore_done(const std::shared_ptr<Turn> &turn, const RestoreOutcome &outcome);
     void leave_context(Resident &resident);
+    bool make_room();
 
     struct Reservation {
         std::shared_ptr<Turn> turn;

@@ -122,6 +122,7 @@ Result<void> AgentManager::Impl::open() {
                                                        .checkpoint_tokens = options.storage.checkpoint_tokens,
                                                        .prefill_share = options.model.prefill_share,
                                                        .weigh_restores = options.storage.weigh_restores});
+    remove_expired();
     return {};
 }
 

@@ -47,8 +47,26 @@ Turn::Turn(TurnPlan plan, const Model &model, Context &context, KvSaver &saver, 
 
 double Turn::ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
+// Clients allow answers of tens of thousands of tokens and get some hundreds: reserving all would let one turn run at a time.
 std::uint64_t Turn::cells_needed() const {
-    return std::min<std::uint64_t>(context_.cells(), plan_.tokens.size() + plan_.max_tokens);
+    const std::uint64_t answer = plan_.max_tokens > answered_ ? plan_.max_tokens - answered_ : 0;
+    return std::min<std::uint64_t>(context_.cells(), plan_.tokens.size() + std::min(answer, kUsualAnswer));
+}
+
+void Turn::step_aside() {
+    // The tail is saved too, so that nothing of it is computed again.
+    end_.manifest = saver_.finish(*resident_);
+    std::ranges::move(saver_.take_deferred(), std::back_inserter(end_.deferred));
+    plan_.stored_tokens = resident_->kv;
+    plan_.checkpoints = resident_->checkpoints;
+    if (answering_) {
+        plan_.tokens = resident_->kv;
+        plan_.tokens.insert(plan_.tokens.end(), pending_.begin() + static_cast<std::ptrdiff_t>(computed_), pending_.end());
+    }
+    pending_.clear();
+    computed_ = 0;
+    resident_->running = false;
+    resident_ = nullptr;
 }
 
 std::uint64_t Turn::to_compute() const { return plan_.tokens.size() - common_prefix(plan_.tokens, plan_.stored_tokens); }
@@ -59,20 +77,25 @@ void Turn::admitted(Resident &resident) {
     const auto block = static_cast<Position>(settings_.block_tokens);
     resident.system_boundary = plan_.system_end / block * block;
     admitted_ = Clock::now();
-    end_.result.queue_ms = std::chrono::duration<double, std::milli>(admitted_ - submitted_).count();
+    if (!began_once_) end_.result.queue_ms = std::chrono::duration<double, std::milli>(admitted_ - submitted_).count();
 }
 
 void Turn::restored(const RestoreOutcome &outcome) {
+    end_.corrupt_parts += outcome.corrupt_parts;
+    if (began_once_) return;  // what is told is what the prompt cost
     restore_ = outcome;
-    end_.corrupt_parts = outcome.corrupt_parts;
     end_.result.restore_ms = ms_since(admitted_);
     end_.result.restored_bytes = outcome.bytes;
     if (outcome.resume_at > 0) end_.result.tier = tier_name(outcome.tier);
 }
 
 void Turn::begin() {
-    began_ = Clock::now();
     const std::size_t reused = resident_->kv.size();
+    if (std::exchange(began_once_, true)) {
+        pending_.assign(plan_.tokens.begin() + static_cast<std::ptrdiff_t>(reused), plan_.tokens.end());
+        return;
+    }
+    began_ = Clock::now();
     end_.result.reused_tokens = reused;
     end_.result.computed_tokens = plan_.tokens.size() - reused;
     if (reused > 0 && end_.result.tier == "none") end_.result.tier = tier_name(Tier::hot);
@@ -136,7 +159,7 @@ bool Turn::stopped() {
         end_.error =
             Error{.code = ErrorCode::cancelled,
                   .message = std::format("cancelled after {} of {} prompt tokens", next_position(), plan_.tokens.size())};
-        end_.deferred = saver_.take_deferred();
+        std::ranges::move(saver_.take_deferred(), std::back_inserter(end_.deferred));
         send_end();
     }
     return true;
@@ -234,7 +257,8 @@ bool Turn::add_token(Token token) {
     return true;
 }
 
-void Turn::finish(std::string_view reason) {
+// The answer as it is: its last piece, and its text.
+void Turn::end_answer(std::string_view reason) {
     end_.result.finish = reason;
     if (!end_.result.tokens.empty()) end_.result.decode_ms = ms_since(first_token_);
     held_.text += text_.finish();
@@ -243,10 +267,14 @@ void Turn::finish(std::string_view reason) {
     std::ranges::move(next_.logprobs, std::back_inserter(held_.logprobs));
     end_.last = std::move(held_);
     end_.result.text = text_.text();
+}
+
+void Turn::finish(std::string_view reason) {
+    end_answer(reason);
     const Clock::time_point save_start = Clock::now();
     end_.manifest = saver_.finish(*resident_);
     end_.result.save_ms = ms_since(save_start);
-    end_.deferred = saver_.take_deferred();
+    std::ranges::move(saver_.take_deferred(), std::back_inserter(end_.deferred));
     end_.result.warning = saver_.take_warning();
     resident_->running = false;
     send_end();
@@ -262,6 +290,11 @@ void Turn::failed(const Error &error) {
 }
 
 void Turn::abandon(Error error) {
+    if (answering_ && resident_ == nullptr) {  // it has stepped aside: what it said stays
+        end_answer("cancelled");
+        send_end();
+        return;
+    }
     if (resident_ != nullptr) resident_->running = false;
     end_.error = std::move(error);
     send_end();

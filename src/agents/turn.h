@@ -101,18 +101,22 @@ struct KvSettings {
 
 class Turn final : public Run {
   public:
+    static constexpr std::uint64_t kUsualAnswer = 256;  // tokens that room is kept for; a longer answer takes what is free
+
     Turn(TurnPlan plan, const Model &model, Context &context, KvSaver &saver, KvSettings settings,
          std::shared_ptr<TurnChannel> channel, std::size_t index);
 
     const AgentKey &key() const { return plan_.key; }
     const TurnPlan &plan() const { return plan_; }
-    std::uint64_t cells_needed() const;  // at most
+    std::uint64_t cells_needed() const;  // of what is known, and of an answer of usual length
 
     // The engine thread admits the turn: `resident` holds a prefix of the prompt in its kv, which need not be computed.
     void admitted(Resident &resident);
     void restored(const RestoreOutcome &outcome);
     void begin();               // kv is what could be reused: the rest is pending
-    void abandon(Error error);  // before begin()
+    // Gives its cells up to others, to be admitted again. What it has read and said is in the store, and it goes on behind that.
+    void step_aside();
+    void abandon(Error error);  // while it waits
 
     SequenceId sequence() const override { return resident_->sequence; }
     Position next_position() const override { return static_cast<Position>(resident_->kv.size()); }
@@ -136,6 +140,7 @@ class Turn final : public Run {
     void note_logprobs(std::span<const float> logits, Token token);
     std::string text_of(Token token) const;
     bool add_token(Token token);
+    void end_answer(std::string_view reason);
     void finish(std::string_view reason);
     void send_end();
 
@@ -151,6 +156,7 @@ class Turn final : public Run {
     std::vector<Token> pending_;
     std::size_t computed_ = 0;  // of pending_
     bool answering_ = false;
+    bool began_once_ = false;
     std::uint64_t answered_ = 0;
     TextStream text_;
     TurnPiece held_;  // newest piece, not handed out yet

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/interrupt.h"
+#include "cli/supervisor.h"
 #include "config/options.h"
 #include "server/server.h"
 
@@ -11,7 +12,7 @@ namespace engram::cli {
 namespace {
 
 struct ServeArguments {
-    bool allow_remote = false, log_requests = false;
+    bool allow_remote = false, log_requests = false, supervise = false;
 };
 
 Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settings &settings) {
@@ -42,9 +43,7 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
     return options;
 }
 
-Result<ExitCode> serve(const ServeArguments &arguments, Context &context) {
-    ENGRAM_ASSIGN(ServeOptions options, serve_options(arguments, context.settings));
-    ENGRAM_TRY(ensure_home(options.manager.home));
+Result<ExitCode> serve_here(ServeOptions options, Context &context) {
     // From here on a signal means: finish what runs, write what is dirty, go.
     const InterruptScope interrupt(InterruptScope::Again::exit, InterruptScope::Signals::interrupt_and_terminate);
     const std::string model = options.manager.model.path.stem().string();
@@ -57,6 +56,17 @@ Result<ExitCode> serve(const ServeArguments &arguments, Context &context) {
     return ExitCode::ok;
 }
 
+Result<ExitCode> serve(const ServeArguments &arguments, Context &context) {
+    ENGRAM_ASSIGN(ServeOptions options, serve_options(arguments, context.settings));
+    ENGRAM_TRY(ensure_home(options.manager.home));
+    if (!arguments.supervise) return serve_here(std::move(options), context);
+    const auto work = [&] {
+        const Result<ExitCode> ended = serve_here(options, context);
+        return ended ? *ended : context.out.report(ended.error());
+    };
+    return supervise(work, [&](std::string_view sentence) { context.out.say(LogLevel::error, sentence); });
+}
+
 }  // namespace
 
 void add_serve_command(CommandLine &line) {
@@ -66,6 +76,7 @@ void add_serve_command(CommandLine &line) {
     app.add_flag("--allow-remote", arguments->allow_remote, "listen also where other machines can reach it");
     app.add_flag("--log-requests", arguments->log_requests,
                  "write a JSON line for each request to standard error, without any text");
+    app.add_flag("--supervise", arguments->supervise, "run the server in a process of its own, and start it again when that dies");
     line.add_server_flags(app);
     line.add_sampling_flags(app);
 }

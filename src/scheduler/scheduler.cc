@@ -56,13 +56,17 @@ void Scheduler::fail_batch(const Error &error) {
     }
 }
 
-void Scheduler::step() {
+void Scheduler::remove(const Run &run) {
+    std::erase_if(runs_, [&](const auto &other) { return other.get() == &run; });
+}
+
+void Scheduler::step(const std::function<bool()> &make_room) {
     std::erase_if(runs_, [](const auto &run) { return run->stopped(); });
     if (runs_.empty()) return;
     build_batch();
     const auto start = std::chrono::steady_clock::now();
     if (auto decoded = context_.decode(batch_); !decoded) {
-        fail_batch(decoded.error());
+        if (decoded.error().code != ErrorCode::over_budget || !make_room()) fail_batch(decoded.error());
         return;
     }
     measure(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());

@@ -8,8 +8,10 @@
 // Threads: the engine thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -45,12 +47,15 @@ class Scheduler {
     Scheduler(Context &context, double prefill_share) : context_(context), prefill_share_(prefill_share) {}
 
     void add(std::shared_ptr<Run> run) { runs_.push_back(std::move(run)); }
+    bool has(const Run &run) const { return std::ranges::contains(runs_, &run, &std::shared_ptr<Run>::get); }
     bool empty() const { return runs_.empty(); }
     std::size_t size() const { return runs_.size(); }
     const StepCosts &costs() const { return costs_; }
 
-    // One batch. Runs that finished, stopped or failed are no longer in the scheduler afterwards.
-    void step();
+    // One batch. Runs that finished, stopped or failed are no longer in the scheduler afterwards. `make_room` is asked when the
+    // context has no free cells for it: true means that some are free now, and the batch is made again at the next step.
+    void step(const std::function<bool()> &make_room);
+    void remove(const Run &run);
 
   private:
     struct Share {

@@ -119,7 +119,7 @@ App::App(ServeOptions options, Parts parts)
 ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
     if (tenant == options_.manager.tenant) return agents_.get();
     const std::scoped_lock lock(mutex_);
-    auto &agents = tenants_[tenant];
+    auto &agents = managers_[tenant];
     if (agents == nullptr) {
         auto made = agents_->for_tenant(tenant);
         if (!made) return std::unexpected(protocol::api_error(made.error()));

@@ -97,7 +97,7 @@ class App {
     std::atomic<bool> stopping_ = false;
 
     std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<AgentManager>, std::less<>> tenants_;  // guarded by mutex_
+    std::map<std::string, std::unique_ptr<AgentManager>, std::less<>> managers_;  // of other tenants; guarded by mutex_
 };
 
 // A route's handler: errors as values get the client's shape.

@@ -1,5 +1,6 @@
 // GET /health/live, /health/ready and /metrics.
 #include "server/app.h"
+#include "server/openapi.h"
 
 namespace engram::server {
 namespace {
@@ -29,12 +30,17 @@ ApiResult<void> metrics(App &app, const http::HttpRequest &request, http::HttpRe
     return {};
 }
 
+ApiResult<void> openapi(App &, const http::HttpRequest &, http::HttpResponder &responder) {
+    responder.send(json_answer(openapi_document()));
+    return {};
+}
+
 }  // namespace
 
 std::vector<http::HttpRoute> operation_routes(App &app) {
     constexpr bool kQuick = true;
     return {route(app, "GET", "/health/live", live, kQuick), route(app, "GET", "/health/ready", ready, kQuick),
-            route(app, "GET", "/metrics", metrics)};
+            route(app, "GET", "/openapi.json", openapi, kQuick), route(app, "GET", "/metrics", metrics)};
 }
 
 }  // namespace engram::server

@@ -70,6 +70,8 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Server::~Server() { static_cast<void>(impl_->stop(std::chrono::milliseconds(0))); }
 
+std::vector<std::pair<std::string, std::string>> Server::routes() const { return impl_->http->routes(); }
+
 std::uint16_t Server::port() const { return impl_->http->port(); }
 
 std::string Server::address() const { return impl_->http->address(); }

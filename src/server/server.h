@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engram/agents.h"
@@ -57,6 +58,7 @@ class Server {
     Server(const Server &) = delete;
     Server &operator=(const Server &) = delete;
 
+    std::vector<std::pair<std::string, std::string>> routes() const;  // method and pattern
     std::uint16_t port() const;
     std::string address() const;
     AgentManager &agents() const;  // of the default tenant

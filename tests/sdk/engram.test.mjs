@@ -1,5 +1,6 @@
 // Engram's own API, and several tenants' worth of clients at once.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 
 import { kTold, Server } from "./server.mjs";
@@ -124,6 +125,27 @@ test("many conversations at once keep to themselves", async () => {
       }
     }),
   );
+});
+
+test("a supervised server that is killed comes back with its memory", async () => {
+  const own = await Server.start(["--supervise", "--port", String(20000 + Math.floor(Math.random() * 20000))]);
+  try {
+    await own.raw("POST", "/v1/agents", { id: "a" });
+    await own.raw("POST", "/v1/agents/a/turn", { prompt: kTold, max_tokens: 8 });
+    await own.raw("POST", "/v1/agents/a/save");
+    const [child] = (await readFile(`/proc/${own.child.pid}/task/${own.child.pid}/children`, "utf8")).trim().split(" ");
+    process.kill(Number(child), "SIGKILL");
+    let agent = null;
+    for (let tries = 0; tries < 100 && agent === null; ++tries) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      agent = await own.raw("GET", "/v1/agents/a").then((answer) => answer.json, () => null);
+    }
+    assert.equal(agent?.tier, "disk");
+    own.child.kill("SIGTERM");
+    assert.equal(await own.exited(), 0);
+  } finally {
+    await own.stop();
+  }
 });
 
 test("a server that is told to stop lets an answer end, and refuses new ones", async () => {
