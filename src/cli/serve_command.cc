@@ -1,4 +1,5 @@
 // engram serve: the daemon.
+#include <csignal>
 #include <format>
 
 #include "cli/commands.h"
@@ -44,6 +45,7 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
 }
 
 Result<ExitCode> serve_here(ServeOptions options, Context &context) {
+    ::signal(SIGPIPE, SIG_IGN);  // nobody needs to read what is printed
     // From here on a signal means: finish what runs, write what is dirty, go.
     const InterruptScope interrupt(InterruptScope::Again::exit, InterruptScope::Signals::interrupt_and_terminate);
     const std::string model = options.manager.model.path.stem().string();
