@@ -1,5 +1,6 @@
-// A trained model's answers don't depend on where its cells lie: the placement's noise (docs/adr/0005-window-cells-and-placement.md)
-// is far smaller than the distance between its first and second choice. Models with random weights can't show that.
+// A trained model's answers don't depend on where its cells lie: the placement's noise
+// (docs/adr/0005-window-cells-and-placement.md) is far smaller than the distance between its first and second choice. Models with
+// random weights can't show that.
 #include <gtest/gtest.h>
 
 #include "agents/testing_manager.h"
@@ -24,7 +25,9 @@ ManagerOptions options(const std::filesystem::path &home) {
 // Sentences that the model was trained to read.
 std::string reports(int count, int from) {
     std::string text;
-    for (int i = 0; i < count; ++i) text += "The port of server " + std::to_string(from + i) + " is " + std::to_string(7919 * (from + i) % 9000 + 1000) + ". ";
+    for (int i = 0; i < count; ++i)
+        text +=
+            "The port of server " + std::to_string(from + i) + " is " + std::to_string(7919 * (from + i) % 9000 + 1000) + ". ";
     return text;
 }
 

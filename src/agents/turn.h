@@ -113,7 +113,7 @@ class Turn final : public Run {
     // The engine thread admits the turn: `resident` holds a prefix of the prompt in its kv, which need not be computed.
     void admitted(Resident &resident);
     void restored(const RestoreOutcome &outcome);
-    void begin();               // kv is what could be reused: the rest is pending
+    void begin();  // kv is what could be reused: the rest is pending
     // Gives its cells up to others, to be admitted again. What it has read and said is in the store, and it goes on behind that.
     void step_aside();
     void abandon(Error error);  // while it waits

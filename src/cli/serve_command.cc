@@ -78,7 +78,8 @@ void add_serve_command(CommandLine &line) {
     app.add_flag("--allow-remote", arguments->allow_remote, "listen also where other machines can reach it");
     app.add_flag("--log-requests", arguments->log_requests,
                  "write a JSON line for each request to standard error, without any text");
-    app.add_flag("--supervise", arguments->supervise, "run the server in a process of its own, and start it again when that dies");
+    app.add_flag("--supervise", arguments->supervise,
+                 "run the server in a process of its own, and start it again when that dies");
     line.add_server_flags(app);
     line.add_sampling_flags(app);
 }

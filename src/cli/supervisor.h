@@ -1,6 +1,6 @@
 // Keeps work alive that runs in a process of its own: when that process dies of a signal it is started again, after a pause that
-// doubles up to half a minute as long as it keeps dying soon. SIGINT and SIGTERM are passed on to it, and end the supervision. When
-// the supervisor dies, so does the work (as by SIGTERM).
+// doubles up to half a minute as long as it keeps dying soon. SIGINT and SIGTERM are passed on to it, and end the supervision.
+// When the supervisor dies, so does the work (as by SIGTERM).
 #pragma once
 
 #include <functional>

@@ -145,7 +145,8 @@ void record(App &app, const Caller &caller, const std::string &id, const TurnRes
 }
 
 // Named events: prefill, text, then done or error.
-ApiResult<void> stream_turn(App &app, const Caller &caller, const std::string &id, TurnRequest turn, http::HttpResponder &responder) {
+ApiResult<void> stream_turn(App &app, const Caller &caller, const std::string &id, TurnRequest turn,
+                            http::HttpResponder &responder) {
     bool begun = false;
     const auto send = [&](std::string_view event, const OrderedJson &data) {
         if (!std::exchange(begun, true))

@@ -129,9 +129,8 @@ ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
 }
 
 ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
-    const auto principal = tenants_->authenticate({.x_api_key = request.header("x-api-key"),
-                                                   .authorization = request.header("authorization"),
-                                                   .local = is_local(request)});
+    const auto principal = tenants_->authenticate(
+        {.x_api_key = request.header("x-api-key"), .authorization = request.header("authorization"), .local = is_local(request)});
     if (!principal) {
         metrics_.refused("key");
         return std::unexpected(ApiError{.kind = ApiErrorKind::authentication, .message = std::string(kKeyRefused)});
@@ -182,9 +181,8 @@ ApiResult<App::Place> App::admit(const Caller &caller) {
     RequestAdmission admission = tenants_->admit(caller.tenant);
     if (!admission.granted()) {
         metrics_.refused("quota");
-        return std::unexpected(ApiError{.kind = ApiErrorKind::rate_limited,
-                                        .message = admission.reason,
-                                        .retry_after_s = admission.retry_after_s});
+        return std::unexpected(
+            ApiError{.kind = ApiErrorKind::rate_limited, .message = admission.reason, .retry_after_s = admission.retry_after_s});
     }
     const std::uint32_t most = options_.max_waiting + options_.manager.model.max_running;
     if (++asked_ > most) {

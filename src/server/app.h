@@ -61,7 +61,8 @@ class App {
     protocol::ApiResult<void> check_model(std::string_view name) const;
     std::string answer_model(std::string_view asked) const { return asked.empty() ? model_name_ : std::string(asked); }
 
-    // A place among the requests to the model, and among its tenant's. rate_limited: too many wait, or the tenant's quota is used up.
+    // A place among the requests to the model, and among its tenant's. rate_limited: too many wait, or the tenant's quota is used
+    // up.
     class Place {
       public:
         Place(App &app, RequestPlace of_tenant) : app_(&app), of_tenant_(std::move(of_tenant)) {}

@@ -112,8 +112,7 @@ ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http
                        http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
-    Delivery delivery(app, caller, request, responder,
-                      {.stream = call.stream, .ping = call.ping, .account = call.chat.agent});
+    Delivery delivery(app, caller, request, responder, {.stream = call.stream, .ping = call.ping, .account = call.chat.agent});
     const auto done =
         caller.agents->chat(call.chat, [&](const ChatEvent &event) { delivery.take(event, call.take); }, request.stop);
     if (!done) {

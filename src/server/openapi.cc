@@ -16,16 +16,17 @@ using Json = OrderedJson;
 
 struct Operation {
     std::string_view method, path, tag, summary;
-    std::string_view request = {};         // the name of a schema, or a media type of plain bytes; empty: no body
-    std::string_view answer = "Object";    // likewise
+    std::string_view request = {};       // the name of a schema, or a media type of plain bytes; empty: no body
+    std::string_view answer = "Object";  // likewise
     std::string_view status = "200";
-    std::string_view query = {};           // names, with commas between
-    bool open = false;                     // needs no key
+    std::string_view query = {};  // names, with commas between
+    bool open = false;            // needs no key
 };
 
 constexpr auto kOperations = std::to_array<Operation>({
     {"post", "/v1/messages", "Anthropic", "Create a message", "AnthropicMessages"},
-    {"post", "/v1/messages/count_tokens", "Anthropic", "Count the tokens that the same message request would have", "AnthropicMessages"},
+    {"post", "/v1/messages/count_tokens", "Anthropic", "Count the tokens that the same message request would have",
+     "AnthropicMessages"},
     {"post", "/v1/chat/completions", "OpenAI", "Create a chat completion", "ChatCompletion"},
     {"post", "/v1/completions", "OpenAI", "Go on with a text", "Completion"},
     {"post", "/v1/embeddings", "OpenAI", "Refused (501): the models that are served write text", "Embedding"},
@@ -34,18 +35,19 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"get", "/v1/responses/{id}", "OpenAI", "A stored response"},
     {"delete", "/v1/responses/{id}", "OpenAI", "Forget a stored response"},
     {"get", "/v1/responses/{id}/input_items", "OpenAI", "A stored response's input", "", "Object", "200", "order,limit,after"},
-    {"get", "/v1/models", "Models", "The models, in Anthropic's shape with the header anthropic-version, else in OpenAI's", "", "Object",
-     "200", "before_id,after_id,limit"},
+    {"get", "/v1/models", "Models", "The models, in Anthropic's shape with the header anthropic-version, else in OpenAI's", "",
+     "Object", "200", "before_id,after_id,limit"},
     {"get", "/v1/models/{id}", "Models", "A model"},
     {"get", "/v1/agents", "Agents", "The tenant's agents", "", "AgentList", "200", "conversations"},
     {"post", "/v1/agents", "Agents", "Create an agent", "NewAgent", "Agent", "201"},
     {"post", "/v1/agents/batch", "Agents", "Turns of several agents, decoded together", "Batch", "BatchAnswer"},
-    {"post", "/v1/agents/import", "Agents", "Take in an exported agent", "application/octet-stream", "Agent", "201", "as,recompute"},
+    {"post", "/v1/agents/import", "Agents", "Take in an exported agent", "application/octet-stream", "Agent", "201",
+     "as,recompute"},
     {"get", "/v1/agents/{id}", "Agents", "An agent", "", "Agent"},
     {"patch", "/v1/agents/{id}", "Agents", "Rename or pin an agent", "AgentChange", "Agent"},
     {"delete", "/v1/agents/{id}", "Agents", "Delete an agent and the memory that only it needs"},
-    {"post", "/v1/agents/{id}/turn", "Agents", "One turn; with stream, server-sent events prefill, text, then done or error", "Turn",
-     "TurnAnswer"},
+    {"post", "/v1/agents/{id}/turn", "Agents", "One turn; with stream, server-sent events prefill, text, then done or error",
+     "Turn", "TurnAnswer"},
     {"post", "/v1/agents/{id}/fork", "Agents", "A copy that goes on from the same memory", "Fork", "Agent", "201"},
     {"get", "/v1/agents/{id}/transcript", "Agents", "What was said", "", "Transcript"},
     {"get", "/v1/agents/{id}/export", "Agents", "The agent with its KV in one file", "", "application/octet-stream"},
@@ -70,9 +72,11 @@ struct Schema {
 };
 constexpr auto kSchemas = std::to_array<Schema>({
     {"Object", R"({"type":"object"})"},
-    {"Error", R"({"type":"object","required":["error"],"properties":{"error":{"type":"object","required":["message","type"],"properties":{
+    {"Error",
+     R"({"type":"object","required":["error"],"properties":{"error":{"type":"object","required":["message","type"],"properties":{
         "message":{"type":"string"},"type":{"type":"string"},"param":{"type":["string","null"]},"code":{"type":["string","null"]}}}}})"},
-    {"AnthropicMessages", R"({"type":"object","required":["model","messages"],"description":"As Anthropic documents it.","properties":{
+    {"AnthropicMessages",
+     R"({"type":"object","required":["model","messages"],"description":"As Anthropic documents it.","properties":{
         "model":{"type":"string"},"max_tokens":{"type":"integer","minimum":0},"messages":{"type":"array","items":{"type":"object"},"minItems":1},
         "system":{"type":["string","array"]},"tools":{"type":"array"},"tool_choice":{"type":"object"},"stream":{"type":"boolean"}}})"},
     {"ChatCompletion", R"({"type":"object","required":["messages"],"description":"As OpenAI documents it.","properties":{
@@ -80,7 +84,8 @@ constexpr auto kSchemas = std::to_array<Schema>({
         "max_completion_tokens":{"type":["integer","null"]},"stream":{"type":["boolean","null"]}}})"},
     {"Completion", R"({"type":"object","required":["prompt"],"description":"As OpenAI documents it.","properties":{
         "model":{"type":"string"},"prompt":{"type":["string","array"]},"max_tokens":{"type":["integer","null"]}}})"},
-    {"Embedding", R"({"type":"object","required":["input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]}}})"},
+    {"Embedding",
+     R"({"type":"object","required":["input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]}}})"},
     {"Response", R"({"type":"object","description":"As OpenAI documents it.","properties":{"model":{"type":"string"},
         "input":{"type":["string","array"]},"instructions":{"type":["string","null"]},"previous_response_id":{"type":["string","null"]},
         "store":{"type":["boolean","null"]},"stream":{"type":["boolean","null"]}}})"},
@@ -91,30 +96,37 @@ constexpr auto kSchemas = std::to_array<Schema>({
         "last_used_ms":{"type":"integer"},"pinned":{"type":"boolean"},"conversation":{"type":"boolean"},"session":{"type":"string"},
         "expires_ms":{"type":"integer"},"tier":{"enum":["hot","memory","disk","none"]},"disk_bytes":{"type":"integer"},
         "disk_bytes_exclusive":{"type":"integer"},"memory_bytes":{"type":"integer"}}})"},
-    {"AgentList", R"({"type":"object","required":["agents"],"properties":{"agents":{"type":"array","items":{"$ref":"#/components/schemas/Agent"}}}})"},
-    {"NewAgent", R"({"type":"object","required":["id"],"properties":{"id":{"type":"string","pattern":"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"},
+    {"AgentList",
+     R"({"type":"object","required":["agents"],"properties":{"agents":{"type":"array","items":{"$ref":"#/components/schemas/Agent"}}}})"},
+    {"NewAgent",
+     R"({"type":"object","required":["id"],"properties":{"id":{"type":"string","pattern":"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"},
         "system_prompt":{"type":"string"},"description":{"type":"string"},"tools":{"type":"array","description":"Function tools in OpenAI's shape."}}})"},
     {"AgentChange", R"({"type":"object","properties":{"id":{"type":"string"},"pinned":{"type":"boolean"}}})"},
-    {"Turn", R"({"type":"object","required":["prompt"],"properties":{"prompt":{"type":"string"},"role":{"enum":["user","system","tool"]},
+    {"Turn",
+     R"({"type":"object","required":["prompt"],"properties":{"prompt":{"type":"string"},"role":{"enum":["user","system","tool"]},
         "max_tokens":{"type":"integer","minimum":0,"default":512},"stream":{"type":"boolean"},"priority":{"type":"integer"},
         "temperature":{"type":"number"},"top_p":{"type":"number"},"top_k":{"type":"integer"},"min_p":{"type":"number"},
         "seed":{"type":"integer"},"stop":{"type":["string","array"]},"logit_bias":{"type":"object"},"grammar":{"type":"string"}}})"},
-    {"TurnAnswer", R"({"type":"object","required":["agent","answer","finish","prompt_tokens","reused_tokens","computed_tokens","tier"],"properties":{
+    {"TurnAnswer",
+     R"({"type":"object","required":["agent","answer","finish","prompt_tokens","reused_tokens","computed_tokens","tier"],"properties":{
         "agent":{"type":"string"},"answer":{"type":"string"},"finish":{"enum":["stop","stop_string","length","context","cancelled"]},
         "answer_tokens":{"type":"integer"},"prompt_tokens":{"type":"integer"},"reused_tokens":{"type":"integer"},
         "computed_tokens":{"type":"integer"},"tier":{"enum":["hot","memory","disk","none"]},"tool_calls":{"type":"array"},
         "miss":{"type":["object","null"]},"warning":{"type":["string","null"]}}})"},
     {"Batch", R"({"type":"object","required":["turns"],"properties":{"turns":{"type":"array","minItems":1,"maxItems":256,"items":{
         "allOf":[{"$ref":"#/components/schemas/Turn"},{"type":"object","required":["agent"],"properties":{"agent":{"type":"string"}}}]}}}})"},
-    {"BatchAnswer", R"({"type":"object","required":["results"],"properties":{"results":{"type":"array","items":{"type":"object"}}}})"},
+    {"BatchAnswer",
+     R"({"type":"object","required":["results"],"properties":{"results":{"type":"array","items":{"type":"object"}}}})"},
     {"Fork", R"({"type":"object","required":["id"],"properties":{"id":{"type":"string"}}})"},
-    {"Transcript", R"({"type":"object","required":["messages"],"properties":{"messages":{"type":"array","items":{"type":"object","required":["role","content"]}}}})"},
+    {"Transcript",
+     R"({"type":"object","required":["messages"],"properties":{"messages":{"type":"array","items":{"type":"object","required":["role","content"]}}}})"},
     {"Evict", R"({"type":"object","properties":{"to":{"enum":["disk","memory"],"default":"disk"}}})"},
     {"Prompt", R"({"type":"object","required":["text","tokens","known_tokens"],"properties":{"text":{"type":"string"},
         "tokens":{"type":"array","items":{"type":"integer"}},"known_tokens":{"type":"integer"},"agent":{"type":["string","null"]},
         "repairs":{"type":"array","items":{"type":"string"}}}})"},
     {"Text", R"({"type":"object","required":["text"],"properties":{"text":{"type":"string"}}})"},
-    {"Tokens", R"({"type":"object","required":["tokens"],"properties":{"tokens":{"type":"array","items":{"type":"integer","minimum":0}}}})"},
+    {"Tokens",
+     R"({"type":"object","required":["tokens"],"properties":{"tokens":{"type":"array","items":{"type":"integer","minimum":0}}}})"},
 });
 
 Json content_of(std::string_view name) {
@@ -153,8 +165,9 @@ Json operation_json(const Operation &operation) {
     if (!operation.request.empty()) {
         json["requestBody"] = {{"required", operation.request != "Evict"}, {"content", content_of(operation.request)}};
     }
-    json["responses"] = {{std::string(operation.status), {{"description", "Done"}, {"content", content_of(operation.answer)}}},
-                         {"default", {{"description", "What was wrong, in the protocol's own shape"}, {"content", content_of("Error")}}}};
+    json["responses"] = {
+        {std::string(operation.status), {{"description", "Done"}, {"content", content_of(operation.answer)}}},
+        {"default", {{"description", "What was wrong, in the protocol's own shape"}, {"content", content_of("Error")}}}};
     if (operation.open) json["security"] = Json::array();
     return json;
 }

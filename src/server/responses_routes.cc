@@ -60,7 +60,8 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     if (parsed.store) parsed.chat.answer_id = head.id;
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     ResponsesAnswer answer(head, parsed, suffix);
-    Delivery delivery(app, caller, request, responder, {.stream = parsed.stream, .ping = std::string(kSsePing), .account = parsed.chat.agent});
+    Delivery delivery(app, caller, request, responder,
+                      {.stream = parsed.stream, .ping = std::string(kSsePing), .account = parsed.chat.agent});
     bool begun = false;
     const auto take = [&](const ChatEvent &event) {
         std::string frames = std::exchange(begun, true) ? std::string() : answer.begin();

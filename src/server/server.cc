@@ -60,7 +60,8 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     web.limits.body_bytes = options.max_body_bytes;
     web.limits.workers = options.max_waiting + options.manager.model.max_running + 32;  // those that ask for no answer too
     impl->app = std::make_unique<server::App>(
-        std::move(options), server::App::Parts{.agents = std::move(agents), .responses = std::move(responses), .tenants = std::move(tenants)});
+        std::move(options),
+        server::App::Parts{.agents = std::move(agents), .responses = std::move(responses), .tenants = std::move(tenants)});
     web.routes = all_routes(*impl->app);
     ENGRAM_ASSIGN(impl->http, http::HttpServer::start(std::move(web)));
     return std::unique_ptr<Server>(new Server(std::move(impl)));
