@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "chat/jinja.h"
+#include "chat/tools_as_text.h"
 
 namespace engram {
 namespace {
@@ -34,6 +35,9 @@ std::string call_probe(std::string_view name) {
                        kProbeArgument);
 }
 
+constexpr std::string_view kResultProbe = "engramproberesult";
+
+constexpr std::string_view kTool = "tool";
 constexpr std::string_view kSystem = "system";
 constexpr std::string_view kUser = "user";
 constexpr std::string_view kAssistant = "assistant";
@@ -136,6 +140,14 @@ class JinjaChatTemplate final : public ChatTemplate {
         const Result<std::string> tools = render_raw({.messages = user, .tools = kToolsProbe, .add_generation_prompt = true});
         knows_tools_ = tools.has_value() && tools->contains(kFirstProbe);
         probe_calls(user.front());
+        if (!knows_tools_) {  // then calls are asked for, and read, in the common form
+            knows_calls_ = false;
+            AnswerStyle common = AnswerStyle::common();
+            common.think_open = style_.think_open;
+            common.think_close = style_.think_close;
+            style_ = std::move(common);
+        }
+        knows_results_ = renders_result(user.front());
         return {};
     }
 
@@ -178,17 +190,13 @@ class JinjaChatTemplate final : public ChatTemplate {
     };
 
     Result<std::string> checked(const Prompt &prompt) const {
-        const auto has_calls = [](const TemplateMessage &message) { return !message.tool_calls.empty(); };
-        if (!prompt.tools.empty() && !knows_tools_) {
-            return fail(ErrorCode::unsupported,
-                        "the model's chat template knows no tools: take another model, or leave them out");
-        }
-        if (!knows_calls_ && std::ranges::any_of(prompt.messages, has_calls)) {
-            return fail(ErrorCode::unsupported,
-                        "the model's chat template leaves tool calls out of the prompt: take another model, or leave them out");
-        }
+        std::vector<TemplateMessage> messages(prompt.messages.begin(), prompt.messages.end());
+        if (!knows_calls_) ENGRAM_TRY(calls_as_text(messages));
+        if (!knows_results_) results_as_text(messages);
+        if (!knows_tools_ && !prompt.tools.empty()) tools_as_text(messages, prompt.tools);
         Prompt adapted = prompt;
-        const std::vector<TemplateMessage> messages = adapt(prompt.messages);
+        if (!knows_tools_) adapted.tools = {};
+        messages = adapt(messages);
         adapted.messages = messages;
         return render_raw(adapted);
     }
@@ -206,6 +214,15 @@ class JinjaChatTemplate final : public ChatTemplate {
         const bool knows_two = knows_calls_ && two.contains(kFirstProbe) && two.contains(kSecondProbe);
         style_ = style_of(
             {.source = source_, .no_call = no_call, .one_call = knows_calls_ ? one : "", .two_calls = knows_two ? two : ""});
+    }
+
+    // Whether the result of a tool comes out, after a call where the template knows calls.
+    bool renders_result(const TemplateMessage &user) const {
+        TemplateMessage answer{std::string(kAssistant), std::string(kAnswerProbe)};
+        if (knows_calls_) answer.tool_calls = std::format("[{}]", call_probe(kFirstProbe));
+        const std::vector<TemplateMessage> messages = {user, answer, {std::string(kTool), std::string(kResultProbe)}};
+        const Result<std::string> text = render_raw({.messages = messages, .add_generation_prompt = true});
+        return text.has_value() && text->contains(kResultProbe);
     }
 
     struct Probe {
@@ -386,7 +403,8 @@ class JinjaChatTemplate final : public ChatTemplate {
     bool system_first_ = false;     // one system message, at the front
     bool system_anywhere_ = false;  // and between other messages
     bool knows_tools_ = false;
-    bool knows_calls_ = false;  // in messages
+    bool knows_calls_ = false;    // in messages
+    bool knows_results_ = false;  // messages of the role tool
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ class ChatTemplate {
     virtual const AnswerStyle &answer_style() const = 0;
 
     // In all of these, `tools` is the conversation's list of tools as JSON, always the same for one conversation (a template puts
-    // it at the front); empty: none. unsupported: there are tools, or calls in a message, and the template knows none.
+    // it at the front); empty: none. A template that knows no tools gets them, their calls and results as text (tools_as_text.h).
 
     // The whole conversation as text. BOS text at the very front is removed (the tokenizer adds the token).
     // invalid_argument: the template raised an exception (e.g. roles must alternate); the message is the template's.

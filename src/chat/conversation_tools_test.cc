@@ -1,10 +1,13 @@
 // Tools, tool calls and conversations that happened elsewhere, through templates.
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "chat/answer_reader.h"
 #include "chat/conversation.h"
+#include "chat/tool_call.h"
 
 namespace engram {
 namespace {
@@ -98,18 +101,32 @@ TEST(ChatTools, CallsAndResultsShareIds) {
               "[TOOL_RESULTS]3 call00002[/TOOL_RESULTS]");
 }
 
-TEST(ChatTools, TemplatesThatKnowNoneSaySo) {
+TEST(ChatTools, TemplatesThatKnowNoneGetThemAsText) {
     for (const std::string_view jinja : {std::string_view(), kGemma}) {
         const auto chat = make(jinja);
-        const auto tools = chat->render({{{"user", "Q"}}}, true, kTools);
-        ASSERT_FALSE(tools.has_value());
-        EXPECT_EQ(tools.error().code, ErrorCode::unsupported);
-        EXPECT_TRUE(tools.error().message.contains("knows no tools"));
-        const auto calls = chat->render({{{"user", "Q"}, {"assistant", "", std::string(kCalls)}}}, true);
-        ASSERT_FALSE(calls.has_value());
-        EXPECT_EQ(calls.error().code, ErrorCode::unsupported);
-        EXPECT_EQ(chat->next_turn({{{"user", "Q"}, {"assistant", "A"}}}, {{{"user", "R"}}}, true, kTools).error().code,
-                  ErrorCode::unsupported);
+        const Messages messages = {
+            {"system", "Be brief."}, {"user", "Q"}, {"assistant", "Wait.", std::string(kCalls)}, {"tool", "21"}, {"tool", "22"},
+            {"assistant", "A"},      {"user", "R"}};
+        const std::string text = text_of(chat->render(messages, true, kTools));
+        std::size_t at = 0;
+        for (const std::string_view part :
+             {"# Tools", "get_weather", "</tools>", "Be brief.", "Q", "Wait.\n<tool_call>", "get_weather", "</tool_call>",
+              "<tool_response>\n21\n</tool_response>\n<tool_response>\n22\n</tool_response>", "A", "R"}) {
+            at = text.find(part, at);
+            ASSERT_NE(at, std::string::npos) << part << " in " << text;
+        }
+        // A turn appends to what was read.
+        const auto all = std::span(messages);
+        const std::string before = text_of(chat->render(all.first(6), false, kTools));
+        const std::string turn = text_of(chat->next_turn(all.first(6), all.subspan(6), false, kTools));
+        EXPECT_TRUE(text.ends_with(turn)) << turn;
+        EXPECT_TRUE(before.starts_with(text.substr(0, text.size() - turn.size())));
+        // And the calls that are asked for are read.
+        const ParsedAnswer answer =
+            read_answer(chat->answer_style(), *parse_tools(kTools), false,
+                        "Wait.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {}}\n</tool_call>");
+        ASSERT_EQ(answer.calls.size(), 1U);
+        EXPECT_EQ(answer.calls[0].name, "get_weather");
     }
 }
 
