@@ -1,11 +1,15 @@
 #include "http/dispatcher.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cctype>
 #include <exception>
 #include <format>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "http/fields.h"
 
 namespace engram::http {
 namespace {
@@ -23,11 +27,24 @@ std::string joined(const std::vector<std::string> &words) {
     return text;
 }
 
+std::string_view without_port(std::string_view host) {
+    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+    return host.substr(0, host.find(':'));
+}
+
+bool is_address(std::string_view name) {
+    if (name.starts_with('[')) return true;  // a name has no bracket
+    in_addr address{};
+    return ::inet_pton(AF_INET, std::string(name).c_str(), &address) == 1;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(const HttpServerOptions &options, RouteTable routes)
     : routes_(std::move(routes)),
       cors_origins_(options.cors_origins),
+      names_(options.names),
+      checks_names_(!options.allow_remote && !std::ranges::contains(options.names, "*")),
       refuse_(options.refuse),
       log_(options.log),
       max_running_(options.limits.workers),
@@ -39,6 +56,19 @@ std::string Dispatcher::make_id() { return std::format("{:016x}{:016x}", random_
 
 bool Dispatcher::allows(std::string_view origin) const {
     return std::ranges::any_of(cors_origins_, [&](const std::string &allowed) { return allowed == "*" || allowed == origin; });
+}
+
+bool Dispatcher::is_foreign(const HttpRequest &request) const {
+    const std::string_view host = request.header("Host");
+    const std::string_view origin = request.header("Origin");
+    if (checks_names_ && !host.empty()) {
+        const std::string_view name = without_port(host);
+        const auto is_name = [&](const std::string &known) { return same_name(known, name); };
+        if (!is_address(name) && !same_name(name, "localhost") && std::ranges::none_of(names_, is_name)) return true;
+    }
+    if (origin.empty() || allows(origin)) return false;
+    const std::size_t scheme = origin.find("://");
+    return scheme == std::string_view::npos || !same_name(origin.substr(scheme + 3), host);
 }
 
 HttpFields Dispatcher::own_headers(const HttpRequest &request) const {
@@ -89,7 +119,12 @@ std::shared_ptr<Exchange> Dispatcher::dispatch(Arrival arrival) {
     }
     const auto exchange = open_exchange(std::move(arrival));
     const HttpRequest &request = exchange->request();
-    if (request.method == "OPTIONS" && (!match->allowed.empty() || request.path == "*")) {
+    if (is_foreign(request)) {
+        exchange->refuse({.kind = HttpRefusalKind::foreign,
+                          .status = 403,
+                          .message = "the request comes from a web page that isn't allowed here, or calls the server by a name "
+                                     "that it doesn't know"});
+    } else if (request.method == "OPTIONS" && (!match->allowed.empty() || request.path == "*")) {
         answer_options(*exchange, *match);
     } else if (match->route != nullptr) {
         hand_over(exchange, *match->route);

@@ -57,11 +57,14 @@ class Dispatcher {
     static void run(const std::shared_ptr<Exchange> &exchange, const HttpRoute &route);
     HttpFields own_headers(const HttpRequest &request) const;
     bool allows(std::string_view origin) const;
+    bool is_foreign(const HttpRequest &request) const;
     std::string make_id();
 
     // constant after construction
     const RouteTable routes_;
     const std::vector<std::string> cors_origins_;
+    const std::vector<std::string> names_;
+    const bool checks_names_;
     const HttpRefuse refuse_;
     const std::function<void(std::string_view)> log_;
     const std::size_t max_running_;

@@ -35,7 +35,7 @@ struct Waiter {
     }
 };
 
-constexpr std::string_view kRequest = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
+constexpr std::string_view kRequest = "GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 void expect_noticed(Waiter &waiter, const std::function<void()> &leave) {
     waiter.began.get_future().wait();
@@ -84,7 +84,7 @@ TEST(HttpGone, AStreamEndsWhenItsClientLeaves) {
             return {};
         })});
     TestClient client(server->port());
-    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     ASSERT_TRUE(client.receive_until("data: token"));
     client.leave();
     EXPECT_TRUE(stopped.get_future().get());
@@ -129,7 +129,7 @@ TEST(HttpGone, AClientThatDoesntReadMakesWritingWaitAndIsCutOff) {
     options.limits.send_timeout = 500ms;
     const auto server = start_server({make_route("GET", "/s", flood.handler())}, std::move(options));
     TestClient client(server->port(), 4096);
-    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     auto ended = flood.ended.get_future();
     ASSERT_EQ(ended.wait_for(kPatience), std::future_status::ready);
     // What the server's socket and the client's took; of the server's own memory it is 64 KiB.
@@ -150,7 +150,7 @@ TEST(HttpGone, AClientThatReadsLateGetsEverything) {
         return {};
     })});
     TestClient client(server->port(), 4096);
-    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(client.send("GET /s HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     ASSERT_TRUE(eventually([&] { return written > 0; }));
     std::this_thread::sleep_for(100ms);  // so that buffers fill
     const auto reply = client.receive();

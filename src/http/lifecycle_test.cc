@@ -83,8 +83,8 @@ TEST(HttpLifecycle, StoppingLetsOpenRequestsFinishAndRefusesOthers) {
     TestClient streaming(server->port());
     TestClient other(server->port());
     TestClient healthy(server->port());
-    ASSERT_TRUE(slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"));
-    ASSERT_TRUE(streaming.send("GET /s HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    ASSERT_TRUE(streaming.send("GET /s HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     ASSERT_TRUE(other.ask("GET", "/health"));
     began.wait();
     std::jthread stopper([&] { server->stop(kPatience); });
@@ -123,7 +123,7 @@ TEST(HttpLifecycle, StoppingWaitsOnlySoLong) {
             return {};
         })});
     TestClient client(server->port());
-    ASSERT_TRUE(client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(client.send("GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     ASSERT_TRUE(eventually([&] { return server->counts().running == 1; }));
     server->stop(50ms);
     EXPECT_TRUE(stopped.get_future().get());
@@ -138,7 +138,7 @@ TEST(HttpLifecycle, AResponderMayOutliveItsServer) {
         return {};
     })});
     TestClient client(server->port());
-    ASSERT_TRUE(client.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(client.send("GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     HttpResponder responder = kept.get_future().get();
     server.reset();
     EXPECT_TRUE(responder.gone());

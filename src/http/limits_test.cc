@@ -80,49 +80,50 @@ TEST(HttpLimits, BodiesAreBounded) {
     TestClient client(server->port());
     EXPECT_EQ(client.ask("POST", "/b/1", std::string(1000, 'x'))->body, "1000");
 
-    const Reply announced = refused(*server, "POST /b/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n");
+    const Reply announced = refused(*server, "POST /b/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n");
     EXPECT_EQ(announced.status, 413);
     EXPECT_TRUE(announced.body.starts_with("B 4 /b/1")) << announced.body;
     EXPECT_EQ(announced.header("connection"), "close");
 
     const std::string chunk = "100\r\n" + std::string(256, 'x') + "\r\n";
-    std::string chunked = "POST /b/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    std::string chunked = "POST /b/1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (int i = 0; i < 5; i++) chunked += chunk;
     EXPECT_EQ(refused(*server, chunked).status, 413);
 
     // The client sends it all before it reads; it must still see the answer.
     EXPECT_EQ(
-        refused(*server, "POST /b/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + std::string(300'000, 'x')).status,
+        refused(*server, "POST /b/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n" + std::string(300'000, 'x'))
+            .status,
         413);
     expect_well(*server);
 }
 
 TEST(HttpLimits, HeadersAreBounded) {
     const auto server = small_server();
-    const Reply one = refused(*server, "GET /b/1 HTTP/1.1\r\nHost: a\r\nX-Long: " + std::string(5000, 'x') + "\r\n\r\n");
+    const Reply one = refused(*server, "GET /b/1 HTTP/1.1\r\nHost: localhost\r\nX-Long: " + std::string(5000, 'x') + "\r\n\r\n");
     EXPECT_EQ(one.status, 431);
     EXPECT_TRUE(one.body.starts_with("B 5 /b/1")) << one.body;
-    std::string many = "GET /a HTTP/1.1\r\nHost: a\r\n";
+    std::string many = "GET /a HTTP/1.1\r\nHost: localhost\r\n";
     for (int i = 0; i < 500; i++) many += std::format("X-{}: y\r\n", i);
     EXPECT_EQ(refused(*server, many + "\r\n").status, 431);
-    EXPECT_EQ(refused(*server, "GET /" + std::string(5000, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n").status, 431);
+    EXPECT_EQ(refused(*server, "GET /" + std::string(5000, 'x') + " HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 431);
     expect_well(*server);
 }
 
 TEST(HttpLimits, MalformedRequestsAreRefused) {
     const auto server = small_server();
-    const std::string post = "POST /b/1 HTTP/1.1\r\nHost: a\r\n";
+    const std::string post = "POST /b/1 HTTP/1.1\r\nHost: localhost\r\n";
     for (const std::string &bytes : {
              "this is no request\r\n\r\n"s,
              "GET /a\r\n\r\n"s,
-             "GET /a HTTP/2.0\r\nHost: a\r\n\r\n"s,
-             "GET a HTTP/1.1\r\nHost: a\r\n\r\n"s,
+             "GET /a HTTP/2.0\r\nHost: localhost\r\n\r\n"s,
+             "GET a HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
              "GET /a HTTP/1.1\r\n\r\n"s,
-             "GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"s,
+             "GET /a HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n"s,
              "GET /a HTTP/1.1\r\nHost a\r\n\r\n"s,
-             "GET /a HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n"s,
-             "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n"s,
-             "GET /a?x=%4 HTTP/1.1\r\nHost: a\r\n\r\n"s,
+             "GET /a HTTP/1.1\r\nHost: localhost\r\nX: \x01\r\n\r\n"s,
+             "GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
+             "GET /a?x=%4 HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
              "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 is how TLS begins\r\n\r\n"s,
              post + "Content-Length: 5x\r\n\r\nhello",
              post + "Content-Length: -1\r\n\r\n",
@@ -148,10 +149,11 @@ TEST(HttpLimits, NothingThatIsSentBringsTheServerDown) {
     const auto server = small_server({.body_bytes = 1000, .header_bytes = 2000, .receive_timeout = 30ms, .idle_timeout = 30ms});
     std::mt19937 random(test_seed());
     const std::vector<std::string> seeds = {
-        "POST /b/1?q=1%20 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nWiki\r\nA\r\n0123456789\r\n0\r\nT: "
+        "POST /b/1?q=1%20 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n4;x=y\r\nWiki\r\nA\r\n0123456789\r\n0\r\nT: "
         "u\r\n\r\n",
-        "POST /b/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
-        "GET /a HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nX-Request-Id: 1\r\n\r\nHEAD /a HTTP/1.0\r\n\r\n",
+        "POST /b/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
+        "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\nX-Request-Id: 1\r\n\r\nHEAD /a HTTP/1.0\r\n\r\n",
     };
     const std::string_view bytes = "\r\n :;%-/0123456789abcdefg\x00\xff{}";
     for (int round = 0; round < 300; round++) {
@@ -175,7 +177,8 @@ TEST(HttpLimits, NothingThatIsSentBringsTheServerDown) {
 
 TEST(HttpLimits, RequestsThatDontComeToAnEndAreGivenUp) {
     const auto server = small_server({.receive_timeout = 200ms});
-    for (const std::string &part : {"GET /b/1 HT"s, "POST /b/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"s}) {
+    for (const std::string &part :
+         {"GET /b/1 HT"s, "POST /b/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345"s}) {
         const Reply reply = refused(*server, part);
         EXPECT_EQ(reply.status, 408);
         EXPECT_TRUE(reply.body.starts_with("B 3 /b/1")) << reply.body;
@@ -199,7 +202,7 @@ TEST(HttpLimits, ConnectionsWithoutRequestsAreClosed) {
 TEST(HttpLimits, TricklingDoesntHelp) {
     const auto server = small_server({.receive_timeout = 300ms});
     TestClient client(server->port());
-    const std::string head = "GET /a HTTP/1.1\r\nHost: a\r\nX-Slow: ";
+    const std::string head = "GET /a HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
     ASSERT_TRUE(client.send(head));
     std::atomic<bool> done = false;
     std::jthread trickle([&] {
@@ -220,7 +223,7 @@ TEST(HttpLimits, FurtherConnectionsWaitUntilOneHasGone) {
     ASSERT_TRUE(first.ask("GET", "/a"));
     ASSERT_TRUE(second.ask("GET", "/a"));
     TestClient third(server->port());
-    ASSERT_TRUE(third.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n"));
+    ASSERT_TRUE(third.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     EXPECT_EQ(server->counts().connections, 2);
     first.leave();
     const auto reply = third.receive();

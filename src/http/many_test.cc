@@ -77,8 +77,8 @@ std::vector<TestClient> open_idle(std::uint16_t port) {
     clients.reserve(kIdle);
     for (std::size_t i = 0; i < kIdle; i++) {
         clients.emplace_back(port);
-        EXPECT_TRUE(
-            clients.back().send("GET /events HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: text/event-stream\r\n\r\n"));
+        EXPECT_TRUE(clients.back().send(
+            "GET /events HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\nAccept: text/event-stream\r\n\r\n"));
         EXPECT_TRUE(clients.back().receive_until("hello\n\n"));
     }
     return clients;

@@ -125,6 +125,7 @@ enum class HttpRefusalKind : std::uint8_t {
     internal,            // 500: the handler failed
     overloaded,          // 503: all workers are busy; with Retry-After
     stopping,            // 503: with Retry-After. The connection is closed
+    foreign,             // 403: sent by a web page of another origin that isn't allowed, or to a name that isn't this machine's
 };
 
 struct HttpRefusal {
@@ -160,8 +161,12 @@ struct HttpServerOptions {
     bool allow_remote = false;       // without it, only addresses of this machine alone (loopback) are accepted
     std::optional<HttpTls> tls;
     HttpLimits limits;
-    // Web pages of these origins ("https://example.com", or "*" for all) may call the server. Empty: none may.
+    // Web pages of these origins ("https://example.com", or "*" for all) may call the server. Of others only those that came from
+    // the server itself may: what a browser says to come from elsewhere is refused, also where the page couldn't read the answer.
     std::vector<std::string> cors_origins;
+    // Without allow_remote: the names that clients may call the server by, beside addresses and "localhost" ("*": any). A web
+    // page whose name is made to lead here (DNS rebinding) would otherwise count as the server's own.
+    std::vector<std::string> names;
     std::vector<HttpRoute> routes;
     HttpRefuse refuse;  // when empty, refusals are plain text
     // Gets one JSON object for each request when its answer is over, without a line end: time, id, method, route (null when none

@@ -384,6 +384,39 @@ TEST(HttpServer, LogsARequestInOneLineWithoutWhatItSays) {
 
 // --- CORS ----------------------------------------------------------------------------------------------------------------
 
+// A page may send a simple request without asking first: the answer is kept from it, but the request would be handled.
+TEST(HttpServer, RefusesWhatForeignWebPagesSend) {
+    std::atomic<int> handled = 0;
+    HttpServerOptions options;
+    options.names = {"example.org"};
+    const auto server = start_server({make_route("POST", "/a",
+                                                 [&](const HttpRequest &, HttpResponder &responder) -> Result<void> {
+                                                     handled++;
+                                                     responder.send({});
+                                                     return {};
+                                                 })},
+                                     std::move(options));
+    TestClient client(server->port());
+    const auto status = [&](std::string_view host, std::string_view origin) {
+        client.send(std::format("POST /a HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n{}{}\r\n", host,
+                                origin.empty() ? "" : "Origin: ", origin.empty() ? "" : std::string(origin) + "\r\n"));
+        const auto reply = client.receive();
+        return reply ? reply->status : 0;
+    };
+    EXPECT_EQ(status("localhost:8000", "https://example.com"), 403);
+    EXPECT_EQ(status("localhost:8000", "null"), 403);
+    EXPECT_EQ(status("localhost:8000", "http://localhost:8001"), 403);
+    EXPECT_EQ(status("example.com:8000", "http://example.com:8000"), 403) << "the name was made to lead here";
+    EXPECT_EQ(status("example.com", ""), 403);
+    EXPECT_EQ(handled, 0);
+    EXPECT_EQ(status("localhost:8000", "http://localhost:8000"), 200) << "the server's own page";
+    EXPECT_EQ(status("127.0.0.1:8000", ""), 200);
+    EXPECT_EQ(status("[::1]:8000", ""), 200);
+    EXPECT_EQ(status("LOCALHOST", ""), 200);
+    EXPECT_EQ(status("example.org:8000", "http://example.org:8000"), 200);
+    EXPECT_EQ(handled, 5);
+}
+
 TEST(HttpServer, SaysNothingToWebPagesUnlessItIsAllowed) {
     const auto server = start_server({make_route("POST", "/a", echo())});
     TestClient client(server->port());
