@@ -1,7 +1,8 @@
-// A trained model's answers don't depend on where its cells lie: the placement's noise
-// (docs/adr/0005-window-cells-and-placement.md) is far smaller than the distance between its first and second choice. Models with
-// random weights can't show that.
+// A trained model's answers don't depend on where its cells lie: the placement's noise (docs/adr/0005-window-cells-and-placement.md)
+// is far smaller than the distance between its first and second choice. Models with random weights can't show that.
 #include <gtest/gtest.h>
+
+#include <array>
 
 #include "agents/testing_manager.h"
 
@@ -22,51 +23,62 @@ ManagerOptions options(const std::filesystem::path &home) {
     return options;
 }
 
-// Sentences that the model was trained to read.
-std::string reports(int count, int from) {
-    std::string text;
-    for (int i = 0; i < count; ++i)
-        text +=
-            "The port of server " + std::to_string(from + i) + " is " + std::to_string(7919 * (from + i) % 9000 + 1000) + ". ";
-    return text;
+constexpr std::array kServers{"Kestrel", "Osprey", "Merlin", "Harrier", "Condor", "Heron", "Petrel", "Plover", "Curlew", "Dunlin"};
+constexpr std::array kCodes{"KRWQZ", "BTXMA", "ZOLVI", "QEPSU", "NAWIX", "GUFEK", "TYLOM", "VASIR", "HEDUP", "JOKAZ"};
+
+// In sentences that the model was trained to read and to write.
+std::vector<Message> told() {
+    std::vector<Message> messages;
+    for (std::size_t i = 0; i < kServers.size(); ++i) {
+        const std::string fact = std::string("The access code for server ") + kServers[i] + " is " + kCodes[i] + ".";
+        messages.push_back({.role = "user", .content = fact});
+        messages.push_back({.role = "assistant", .content = "Noted. " + fact});
+    }
+    return messages;
 }
 
-// Greedy, and without an end: 200 tokens.
-TurnRequest endless(const AgentManager &manager, const std::string &prompt) {
-    TurnRequest request{.prompt = prompt, .max_tokens = 200};
-    for (const char *end : {"<|im_end|>", "</s>", "<|endoftext|>"}) {
-        const auto tokens = manager.tokenise(end);
-        if (tokens.size() == 1) request.sampling.logit_bias.emplace_back(tokens.front(), -1000.0F);
-    }
-    return request;
+std::string question(std::size_t i) { return std::string("What is the access code for server ") + kServers[i] + "?"; }
+
+using Answers = std::vector<std::vector<std::int32_t>>;
+
+std::size_t tokens_of(const Answers &answers) {
+    std::size_t n = 0;
+    for (const auto &answer : answers) n += answer.size();
+    return n;
 }
 
 TEST(TrainedModel, AnswersAlikeWhereverItsCellsLie) {
-    const std::string question = "What is the port of server 12?";
     TemporaryFolder home;
-    std::vector<std::int32_t> expected;
+    Answers expected;
     {
         auto manager = open_manager(options(home.path()));
         must(manager->create({.id = "a", .system_prompt = "You are a technical assistant."}));
-        must(manager->generate("a", {.prompt = reports(40, 1), .max_tokens = 16}));
+        must(manager->append("a", told()));
         must(manager->fork("a", "never-left"));
-        expected = must(manager->generate("never-left", endless(*manager, question))).tokens;
-        ASSERT_EQ(expected.size(), 200U);
+        for (std::size_t i = 0; i < kServers.size(); ++i) {
+            expected.push_back(must(manager->generate("never-left", {.prompt = question(i), .max_tokens = 40})).tokens);
+        }
+        EXPECT_GE(tokens_of(expected), 100U);
     }
-    // Back from disk, behind cells of another agent that is answering: a few, many, and in between.
-    for (const int others : {1, 9, 40}) {
+    // Back from disk, and beside another agent that answers: few of its cells in front, many, and any number in between.
+    for (const std::size_t others : {1UZ, 7UZ, 19UZ}) {
         auto manager = open_manager(options(home.path()));
-        const std::string id = "from-disk-" + std::to_string(others);
+        const std::string id = "from-disk-" + std::to_string(others), other = "other-" + std::to_string(others);
         must(manager->fork("a", id));
-        must(manager->create({.id = "other-" + std::to_string(others)}));
-        const std::vector<AgentManager::BatchItem> items{
-            {.id = "other-" + std::to_string(others), .request = endless(*manager, reports(others, 300))},
-            {.id = id, .request = endless(*manager, question)}};
-        const auto results = manager->generate_batch(items);
-        const TurnResult answer = must(Result<TurnResult>(results[1]));
-        EXPECT_EQ(answer.tier, "disk");
-        EXPECT_GT(answer.reused_tokens, 400U);
-        EXPECT_EQ(answer.tokens, expected) << others << " sentences of another agent beside it";
+        must(manager->create({.id = other}));
+        const std::vector<Message> read = told();
+        must(manager->append(other, std::span(read).first(others)));
+        Answers answers;
+        for (std::size_t i = 0; i < kServers.size(); ++i) {
+            const std::vector<AgentManager::BatchItem> items{{.id = other, .request = {.prompt = question(i), .max_tokens = 24}},
+                                                             {.id = id, .request = {.prompt = question(i), .max_tokens = 40}}};
+            const auto results = manager->generate_batch(items);
+            const TurnResult answer = must(Result<TurnResult>(results[1]));
+            if (i == 0) EXPECT_EQ(answer.tier, "disk");
+            EXPECT_GT(answer.reused_tokens, 300U);
+            answers.push_back(answer.tokens);
+        }
+        EXPECT_EQ(answers, expected) << others << " messages of another agent beside it";
     }
 }
 
