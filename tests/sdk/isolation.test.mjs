@@ -20,7 +20,10 @@ function engram(...words) {
 
 before(async () => {
   server = await Server.start(["--context", "2048"]);
-  for (const tenant of kTenants) keys[tenant] = engram("key", "create", "--tenant", tenant);
+  for (const tenant of kTenants) {
+    engram("tenant", "set", tenant, "--requests", "unlimited");
+    keys[tenant] = engram("key", "create", "--tenant", tenant);
+  }
   await new Promise((resolve) => setTimeout(resolve, 2500)); // the running server learns of them
 });
 after(() => server.stop());
