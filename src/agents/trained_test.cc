@@ -1,5 +1,6 @@
-// A trained model's answers don't depend on where its cells lie: the placement's noise (docs/adr/0005-window-cells-and-placement.md)
-// is far smaller than the distance between its first and second choice. Models with random weights can't show that.
+// A trained model's answers don't depend on where its cells lie: the placement's noise
+// (docs/adr/0005-window-cells-and-placement.md) is far smaller than the distance between its first and second choice. Models with
+// random weights can't show that.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -23,7 +24,8 @@ ManagerOptions options(const std::filesystem::path &home) {
     return options;
 }
 
-constexpr std::array kServers{"Kestrel", "Osprey", "Merlin", "Harrier", "Condor", "Heron", "Petrel", "Plover", "Curlew", "Dunlin"};
+constexpr std::array kServers{"Kestrel", "Osprey", "Merlin", "Harrier", "Condor",
+                              "Heron",   "Petrel", "Plover", "Curlew",  "Dunlin"};
 constexpr std::array kCodes{"KRWQZ", "BTXMA", "ZOLVI", "QEPSU", "NAWIX", "GUFEK", "TYLOM", "VASIR", "HEDUP", "JOKAZ"};
 
 // In sentences that the model was trained to read and to write.
@@ -74,7 +76,7 @@ TEST(TrainedModel, AnswersAlikeWhereverItsCellsLie) {
                                                              {.id = id, .request = {.prompt = question(i), .max_tokens = 40}}};
             const auto results = manager->generate_batch(items);
             const TurnResult answer = must(Result<TurnResult>(results[1]));
-            if (i == 0) EXPECT_EQ(answer.tier, "disk");
+            EXPECT_EQ(answer.tier, i == 0 ? "disk" : answer.tier);
             EXPECT_GT(answer.reused_tokens, 300U);
             answers.push_back(answer.tokens);
         }

@@ -140,13 +140,6 @@ class JinjaChatTemplate final : public ChatTemplate {
         const Result<std::string> tools = render_raw({.messages = user, .tools = kToolsProbe, .add_generation_prompt = true});
         knows_tools_ = tools.has_value() && tools->contains(kFirstProbe);
         probe_calls(user.front());
-        if (!knows_tools_) {  // then calls are asked for, and read, in the common form
-            knows_calls_ = false;
-            AnswerStyle common = AnswerStyle::common();
-            common.think_open = style_.think_open;
-            common.think_close = style_.think_close;
-            style_ = std::move(common);
-        }
         knows_results_ = renders_result(user.front());
         return {};
     }
@@ -191,9 +184,9 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     Result<std::string> checked(const Prompt &prompt) const {
         std::vector<TemplateMessage> messages(prompt.messages.begin(), prompt.messages.end());
-        if (!knows_calls_) ENGRAM_TRY(calls_as_text(messages));
+        if (!knows_calls_) ENGRAM_TRY(calls_as_text(messages, style_));
         if (!knows_results_) results_as_text(messages);
-        if (!knows_tools_ && !prompt.tools.empty()) tools_as_text(messages, prompt.tools);
+        if (!knows_tools_ && !prompt.tools.empty()) tools_as_text(messages, prompt.tools, style_);
         Prompt adapted = prompt;
         if (!knows_tools_) adapted.tools = {};
         messages = adapt(messages);

@@ -1,4 +1,5 @@
-// Tools in messages' texts, for templates that know none: in Hermes' form, which AnswerStyle::common() reads. Pure.
+// Tools in messages' texts, for templates that know none: calls stand, and are asked for, in the style that answers are read in.
+// Pure.
 #pragma once
 
 #include <string_view>
@@ -10,7 +11,7 @@
 namespace engram {
 
 // Calls stand behind their answers' texts. invalid_argument: a message's calls can't be read.
-Result<void> calls_as_text(std::vector<TemplateMessage> &messages);
+Result<void> calls_as_text(std::vector<TemplateMessage> &messages, const AnswerStyle &style);
 
 // Results become messages of the user; those that follow each other become one, since such templates want users and assistants in
 // turns.
@@ -18,6 +19,6 @@ void results_as_text(std::vector<TemplateMessage> &messages);
 
 // `tools` (checked_tools) are described in front of the system text: they stay the same where that changes with the day or the
 // folder.
-void tools_as_text(std::vector<TemplateMessage> &messages, std::string_view tools);
+void tools_as_text(std::vector<TemplateMessage> &messages, std::string_view tools, const AnswerStyle &style);
 
 }  // namespace engram

@@ -268,29 +268,29 @@ TEST_F(SamplerTest, ALazyGrammarHoldsFromItsTriggerOn) {
         }
         return text;
     };
-    const Sampling lazy {.grammar = R"(root ::= "(call)" [0-9] [0-9])", .grammar_triggers = {"(call)"}};
+    const Sampling lazy{.grammar = R"x(root ::= "(call)" [0-9] [0-9])x", .grammar_triggers = {"(call)"}};
     Sampler calls = make(lazy);
-        const std::string called = said(calls, "x(call)", 40);
-        ASSERT_TRUE(called.starts_with("x(call)")) << called;
-        ASSERT_EQ(called.size(), std::string("x(call)").size() + 3) << called;
-        EXPECT_TRUE(called.ends_with("$"));
-        Sampler talks = make(lazy);
-        EXPECT_FALSE(said(talks, "(cal", 12).contains('$')) << "without the trigger nothing is asked for";
-    }
+    const std::string called = said(calls, "x(call)", 40);
+    ASSERT_TRUE(called.starts_with("x(call)")) << called;
+    ASSERT_EQ(called.size(), std::string("x(call)").size() + 3) << called;
+    EXPECT_TRUE(called.ends_with("$"));
+    Sampler talks = make(lazy);
+    EXPECT_FALSE(said(talks, "(cal", 12).contains('$')) << "without the trigger nothing is asked for";
+}
 
-    TEST(SamplerLogprobs, AreThoseOfTheWholeVocabulary) {
-        const std::vector<float> logits{1.0F, 3.0F, 2.0F, kNan, -kInfinity};
-        const Sampler::Logprobs two = Sampler::logprobs(logits, 0, 2);
-        const double sum = std::exp(1.0) + std::exp(3.0) + std::exp(2.0);
-        EXPECT_NEAR(two.chosen, std::log(std::exp(1.0) / sum), 1e-5);
-        ASSERT_EQ(two.most_probable.size(), 2U);
-        EXPECT_EQ(two.most_probable[0].token, 1);
-        EXPECT_NEAR(two.most_probable[0].logprob, std::log(std::exp(3.0) / sum), 1e-5);
-        EXPECT_EQ(two.most_probable[1].token, 2);
-        EXPECT_EQ(Sampler::logprobs(logits, 1, 20).most_probable.size(), logits.size());
-        EXPECT_TRUE(Sampler::logprobs(logits, 1, 0).most_probable.empty());
-        EXPECT_TRUE(std::isfinite(Sampler::logprobs(logits, 3, 1).chosen));
-    }
+TEST(SamplerLogprobs, AreThoseOfTheWholeVocabulary) {
+    const std::vector<float> logits{1.0F, 3.0F, 2.0F, kNan, -kInfinity};
+    const Sampler::Logprobs two = Sampler::logprobs(logits, 0, 2);
+    const double sum = std::exp(1.0) + std::exp(3.0) + std::exp(2.0);
+    EXPECT_NEAR(two.chosen, std::log(std::exp(1.0) / sum), 1e-5);
+    ASSERT_EQ(two.most_probable.size(), 2U);
+    EXPECT_EQ(two.most_probable[0].token, 1);
+    EXPECT_NEAR(two.most_probable[0].logprob, std::log(std::exp(3.0) / sum), 1e-5);
+    EXPECT_EQ(two.most_probable[1].token, 2);
+    EXPECT_EQ(Sampler::logprobs(logits, 1, 20).most_probable.size(), logits.size());
+    EXPECT_TRUE(Sampler::logprobs(logits, 1, 0).most_probable.empty());
+    EXPECT_TRUE(std::isfinite(Sampler::logprobs(logits, 3, 1).chosen));
+}
 
 }  // namespace
 }  // namespace engram

@@ -72,6 +72,7 @@ http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::Ht
         switch (refusal.kind) {
             case malformed:
             case headers_too_large: return ApiErrorKind::invalid_request;
+            case foreign: return ApiErrorKind::permission;
             case not_found: return ApiErrorKind::not_found;
             case method_not_allowed: return ApiErrorKind::method_not_allowed;
             case too_slow: return ApiErrorKind::timeout;

@@ -41,7 +41,9 @@ TEST(OpenApi, EveryReferenceLeadsSomewhere) {
             ASSERT_TRUE(target.starts_with("#/")) << target;
             EXPECT_TRUE(document.contains(OrderedJson::json_pointer(target.substr(1)))) << target;
         }
-        if (path.ends_with("/operationId")) EXPECT_TRUE(ids.insert(value.get<std::string>()).second) << value;
+        if (path.ends_with("/operationId")) {
+            EXPECT_TRUE(ids.insert(value.get<std::string>()).second) << value;
+        }
     }
 }
 

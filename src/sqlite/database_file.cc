@@ -146,14 +146,16 @@ Result<Database> open_file(const std::filesystem::path &file, const FileKind &ki
     std::error_code error;
     const auto status = std::filesystem::status(file, error);
     if (status.type() == std::filesystem::file_type::not_found) {
-        // A log without its database holds committed rows, and SQLite would replay it into the new file.
-        if (std::filesystem::exists(file.string() + "-wal", error)) {
+        // A log without its database holds committed rows, and SQLite would replay it into the new file. With one that somebody
+        // has made since we looked it is another matter.
+        const bool has_log = std::filesystem::exists(file.string() + "-wal", error);
+        if (has_log && !std::filesystem::exists(file, error)) {
             return fail(ErrorCode::corrupt,
                         std::format("{0} is missing but its log {0}-wal is there; put the file back, or move the log "
                                     "away to start without {1}",
                                     file.string(), kind.holds));
         }
-        ENGRAM_TRY(create_file(file, kind));
+        if (!has_log) ENGRAM_TRY(create_file(file, kind));
     } else if (status.type() != std::filesystem::file_type::regular) {
         return fail(ErrorCode::io,
                     std::format("{} can't be opened: {}", file.string(), error ? error.message() : "it is not a file"));

@@ -4,8 +4,9 @@
 #include <sys/stat.h>
 
 #include <array>
-#include <atomic>
 #include <fstream>
+#include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -31,17 +32,21 @@ TEST_F(OpenFileTest, ANewFileBelongsToItsOwnerAlone) {
 }
 
 TEST_F(OpenFileTest, ManyThatMakeTheFileAtOnceShareOne) {
-    std::atomic<int> failures = 0;
+    std::mutex mutex;
+    std::vector<std::string> failures;
     {
         std::vector<std::jthread> threads;
         for (int i = 0; i < 8; ++i) {
             threads.emplace_back([&] {
                 auto database = open_file(file_, kind());
-                if (!database || !database->execute("INSERT INTO pets VALUES ('cat')")) ++failures;
+                const auto inserted = database ? database->execute("INSERT INTO pets VALUES ('cat')")
+                                               : Result<void>(std::unexpected(database.error()));
+                const std::scoped_lock lock(mutex);
+                if (!inserted) failures.push_back(inserted.error().message);
             });
         }
     }
-    EXPECT_EQ(failures, 0);
+    EXPECT_EQ(failures, std::vector<std::string>());
     EXPECT_EQ(query("SELECT count(*) FROM pets"), 8);
 }
 
