@@ -96,7 +96,8 @@ Result<AgentManager::Impl::Place> AgentManager::Impl::place_of_agent(const Agent
             std::format("the agent went back to message {}, where the request differs from what it remembers; what it remembered "
                         "is kept as a conversation",
                         added.keep));
-        ENGRAM_TRY(fork_conversation(key, {.expires_ms = now + kConversationLife}, UINT64_MAX));
+        const AgentKey before{.tenant = key.tenant, .id = random_name("c-")};
+        ENGRAM_TRY(fork_conversation(key, before, {.expires_ms = now + kConversationLife}, UINT64_MAX));
     }
     place.addition.keep_messages = added.keep;
     place.addition.messages = rows_of(added.messages, now);
@@ -104,15 +105,15 @@ Result<AgentManager::Impl::Place> AgentManager::Impl::place_of_agent(const Agent
     return place;
 }
 
-Result<AgentKey> AgentManager::Impl::fork_conversation(const AgentKey &source, ForkAs as, std::uint64_t keep_messages) {
+Result<void> AgentManager::Impl::fork_conversation(const AgentKey &source, const AgentKey &key, ForkAs as,
+                                                   std::uint64_t keep_messages) {
     as.kind = AgentKind::conversation;
-    const AgentKey key{.tenant = source.tenant, .id = random_name("c-")};
     ENGRAM_ASSIGN(const AgentRow row, registry->fork(source, key.id, now_ms(), keep_messages, as));
     if (store) {
         if (const auto manifest = registry->manifest(key); manifest && *manifest)
             store->claim(claim_of(row, **manifest, nullptr));
     }
-    return key;
+    return {};
 }
 
 // A conversation that nobody has named: the known one where it ends, a fork where it doesn't (or is busy), or a new one.
@@ -123,7 +124,8 @@ Result<AgentManager::Impl::Place> AgentManager::Impl::place_of_conversation(cons
     const bool answers = request.max_tokens.value_or(1) > 0;  // else what follows must not seem to be an answer of this prompt
     const std::span<const TemplateMessage> said = prompt.messages;
     if (known && known->messages < said.size()) {
-        const Addition addition{.messages = rows_of(said.subspan(known->messages), now), .asks = true};
+        const Addition addition{
+            .messages = rows_of(said.subspan(known->messages), now), .asks = true, .keep_messages = known->keep_messages};
         if (known->row.kind == AgentKind::conversation && answers) {
             auto hold = gates.try_take(known->row.key);
             const auto row = registry->get(known->row.key);
@@ -133,8 +135,11 @@ Result<AgentManager::Impl::Place> AgentManager::Impl::place_of_conversation(cons
         }
         // A fork can fail only where its source was removed, or is damaged: then the conversation is read anew.
         const ForkAs as{.kind = AgentKind::conversation, .session = request.conversation, .expires_ms = now};
-        if (const auto key = fork_conversation(known->row.key, as, known->keep_messages)) {
-            return Place{.key = *key, .hold = gates.take(*key), .addition = addition, .fresh = true, .conversation = true};
+        // Its gate is taken first: as soon as it is there, others find it.
+        const AgentKey key{.tenant = tenant, .id = random_name("c-")};
+        auto hold = gates.take(key);
+        if (fork_conversation(known->row.key, key, as, known->keep_messages)) {
+            return Place{.key = key, .hold = std::move(hold), .addition = addition, .fresh = true, .conversation = true};
         }
     }
     const AgentKey key{.tenant = tenant, .id = random_name("c-")};

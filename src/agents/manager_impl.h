@@ -135,7 +135,7 @@ class AgentManager::Impl {
     Result<Place> place_of_agent(const AgentKey &key, RepairedPrompt &prompt);
     Result<Place> place_of_conversation(const std::string &tenant, const ChatRequest &request, const RepairedPrompt &prompt,
                                         const std::optional<Known> &known);
-    Result<AgentKey> fork_conversation(const AgentKey &source, ForkAs as, std::uint64_t keep_messages);
+    Result<void> fork_conversation(const AgentKey &source, const AgentKey &key, ForkAs as, std::uint64_t keep_messages);
     void discard(std::span<const Place> places);
     Result<Prepared> prepare_choice(const ChatRequest &request, Place &place, std::uint32_t choice, ChatAnswers &answers);
     Result<Sampling> constrained(const ChatRequest &request, std::span<const ChatTool> tools, bool thinking,
