@@ -154,7 +154,7 @@ void Dispatcher::answer_options(Exchange &exchange, const RouteMatch &match) con
         }
         answer.headers.emplace_back("Access-Control-Max-Age", "600");
     }
-    exchange.send(std::move(answer));
+    exchange.send(answer);
 }
 
 void Dispatcher::hand_over(const std::shared_ptr<Exchange> &exchange, const HttpRoute &route) {

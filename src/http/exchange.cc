@@ -116,7 +116,7 @@ void Exchange::finish(bool cut) {
     woken_ = true;
 }
 
-bool Exchange::send(HttpAnswer answer) {
+bool Exchange::send(const HttpAnswer &answer) {
     const std::lock_guard lock(mutex_);
     if (gone_ || state_ != State::unanswered) return false;
     pending_ = head(answer.status, answer.headers, answer.body.size());
@@ -129,7 +129,7 @@ bool Exchange::send(HttpAnswer answer) {
     return true;
 }
 
-bool Exchange::start(int status, HttpFields headers) {
+bool Exchange::start(int status, const HttpFields &headers) {
     const std::lock_guard lock(mutex_);
     if (gone_ || state_ != State::unanswered) return false;
     const bool has_body = !bodiless(status);
@@ -190,10 +190,10 @@ void Exchange::abandon(std::string_view why) {
     refuse({.kind = HttpRefusalKind::internal, .status = 500, .message = std::string(why)});
 }
 
-void Exchange::refuse(HttpRefusal refusal, HttpFields headers) {
+void Exchange::refuse(const HttpRefusal &refusal, HttpFields headers) {
     HttpAnswer answer = word(refuse_, request_, refusal);
     answer.headers.insert(answer.headers.end(), std::make_move_iterator(headers.begin()), std::make_move_iterator(headers.end()));
-    send(std::move(answer));
+    send(answer);
 }
 
 bool Exchange::gone() const {
@@ -260,8 +260,8 @@ void HttpResponder::drop() {
     exchange_.reset();
 }
 
-bool HttpResponder::send(HttpAnswer answer) { return exchange_ && exchange_->send(std::move(answer)); }
-bool HttpResponder::start(int status, HttpFields headers) { return exchange_ && exchange_->start(status, std::move(headers)); }
+bool HttpResponder::send(const HttpAnswer &answer) { return exchange_ && exchange_->send(answer); }
+bool HttpResponder::start(int status, const HttpFields &headers) { return exchange_ && exchange_->start(status, headers); }
 bool HttpResponder::write(std::string_view text) { return exchange_ && exchange_->write(text); }
 bool HttpResponder::end() { return exchange_ && exchange_->end(); }
 bool HttpResponder::gone() const { return !exchange_ || exchange_->gone(); }

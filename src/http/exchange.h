@@ -65,14 +65,14 @@ class Exchange {
 
     // --- the side that answers -------------------------------------------------------------------------------------------
 
-    bool send(HttpAnswer answer);
-    bool start(int status, HttpFields headers);
+    bool send(const HttpAnswer &answer);
+    bool start(int status, const HttpFields &headers);
     bool write(std::string_view text);
     bool end();
     // Nobody will answer any more: what is missing is refused as internal, or the stream is cut.
     void abandon(std::string_view why);
     // A refusal in the caller's words. Does nothing once an answer has begun.
-    void refuse(HttpRefusal refusal, HttpFields headers = {});
+    void refuse(const HttpRefusal &refusal, HttpFields headers = {});
     bool gone() const;
     void set_tenant(std::string tenant);
     void hold(WorkerSlot slot);

@@ -11,8 +11,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
 #include <format>
+#include <iterator>
+#include <ranges>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "http/connection.h"
 
@@ -182,8 +185,9 @@ void HttpServer::Impl::close_all() {
     error_code ignored;  // it is closed afterwards in any case
     (void)acceptor_.close(ignored);
     pause_.cancel();
-    const auto connections = connections_;  // leaving changes the map
-    for (const auto &[key, connection] : connections) connection->leave();
+    std::vector<std::shared_ptr<Connection>> connections;  // leaving changes the map
+    std::ranges::copy(connections_ | std::views::values, std::back_inserter(connections));
+    for (const auto &connection : connections) connection->leave();
 }
 
 void HttpServer::Impl::stop(std::chrono::milliseconds drain) {

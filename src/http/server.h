@@ -78,10 +78,10 @@ class HttpResponder {
     HttpResponder(HttpResponder &&other) noexcept;
     HttpResponder &operator=(HttpResponder &&other) noexcept;
 
-    bool send(HttpAnswer answer);
+    bool send(const HttpAnswer &answer);
 
     // A stream's head goes out at once.
-    bool start(int status, HttpFields headers);
+    bool start(int status, const HttpFields &headers);
     // Sends text without delay. Waits while the client is behind by more than 16 KiB.
     bool write(std::string_view text);
     bool end();

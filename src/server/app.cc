@@ -99,7 +99,7 @@ http::HttpRoute route(App &app, std::string method, std::string path, Endpoint e
                 if (!done) {
                     http::HttpAnswer answer = error_answer(request, done.error());
                     status = answer.status;
-                    responder.send(std::move(answer));
+                    responder.send(answer);
                 }
                 app.metrics().answered(pattern, status);
                 return {};

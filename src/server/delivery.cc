@@ -76,7 +76,7 @@ void Delivery::begin() {
     headers.emplace_back("content-type", "text/event-stream; charset=utf-8");
     headers.emplace_back("cache-control", "no-cache");
     headers.emplace_back("x-accel-buffering", "no");
-    responder_.start(200, std::move(headers));
+    responder_.start(200, headers);
     written_ = Clock::now();
 }
 
@@ -104,7 +104,7 @@ ApiResult<void> Delivery::finish(const std::function<std::string()> &last_frames
     ENGRAM_ASSIGN(std::string text, body());
     http::HttpAnswer whole = json_answer(std::move(text));
     std::ranges::move(headers_of(request_, started_), std::back_inserter(whole.headers));
-    responder_.send(std::move(whole));
+    responder_.send(whole);
     return {};
 }
 

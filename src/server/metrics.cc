@@ -25,7 +25,8 @@ struct Sample {
     double value = 0;
 };
 
-MetricFamily family(std::string name, std::string help, MetricType type, std::string label, const std::vector<Sample> &samples) {
+MetricFamily family(std::string name, std::string help, MetricType type, const std::string &label,
+                    const std::vector<Sample> &samples) {
     MetricFamily family{.name = std::move(name), .help = std::move(help), .type = type, .metric = {}};
     for (const Sample &sample : samples) {
         prometheus::ClientMetric metric;
@@ -97,11 +98,11 @@ void Metrics::finished(std::string_view tenant, const ChatFinished &finished) {
 
 std::string Metrics::text(const ManagerStats &stats, std::uint32_t waiting_or_running) const {
     std::vector<MetricFamily> families = registry_.Collect();
-    const auto gauge = [&](std::string name, std::string help, std::string label, const std::vector<Sample> &samples) {
-        families.push_back(family(std::move(name), std::move(help), MetricType::Gauge, std::move(label), samples));
+    const auto gauge = [&](std::string name, std::string help, const std::string &label, const std::vector<Sample> &samples) {
+        families.push_back(family(std::move(name), std::move(help), MetricType::Gauge, label, samples));
     };
-    const auto counter = [&](std::string name, std::string help, std::string label, const std::vector<Sample> &samples) {
-        families.push_back(family(std::move(name), std::move(help), MetricType::Counter, std::move(label), samples));
+    const auto counter = [&](std::string name, std::string help, const std::string &label, const std::vector<Sample> &samples) {
+        families.push_back(family(std::move(name), std::move(help), MetricType::Counter, label, samples));
     };
     gauge("engram_requests_in_flight", "Requests to the model that run or wait", "", {{"", number(waiting_or_running)}});
     gauge("engram_context_cells", "Cells of the context", "state",

@@ -18,7 +18,7 @@ ApiResult<void> ready(App &app, const http::HttpRequest &, http::HttpResponder &
     http::HttpAnswer answer =
         json_answer(OrderedJson{{"status", stopping ? "stopping" : "ok"}, {"model", app.model_name()}}, stopping ? 503 : 200);
     if (stopping) answer.headers.emplace_back("retry-after", "5");
-    responder.send(std::move(answer));
+    responder.send(answer);
     return {};
 }
 

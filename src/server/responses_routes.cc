@@ -73,7 +73,7 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
         return delivery.fail(error, [&] { return answer.fail(error); });
     }
     const std::int64_t now = system_clock().wall_ms() / 1000;
-    const std::string last = answer.end(now);
+    std::string last = answer.end(now);
     if (parsed.store) {
         // Before the client learns the id that it may come back with.
         const auto kept = app.responses().put(caller.tenant, {.id = head.id,
@@ -86,7 +86,7 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
             return delivery.fail(error, [&] { return answer.fail(error); });
         }
     }
-    return delivery.finish([&] { return last; }, [&]() -> ApiResult<std::string> { return dump(answer.response()); });
+    return delivery.finish([&] { return std::move(last); }, [&]() -> ApiResult<std::string> { return dump(answer.response()); });
 }
 
 ApiResult<void> retrieve(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
