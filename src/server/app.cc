@@ -149,9 +149,9 @@ ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
     return caller;
 }
 
-ApiResult<void> App::check_agent_quota(const Caller &caller) {
+ApiResult<void> App::check_agent_quota(const Caller &caller, std::string_view id) {
     const Quota quota = tenants_->quota(caller.tenant);
-    if (!quota.agents) return {};
+    if (!quota.agents || (!id.empty() && caller.agents->get(id))) return {};
     const auto agents = caller.agents->list();
     if (!agents) return std::unexpected(protocol::api_error(agents.error()));
     const auto named = std::ranges::count(*agents, false, &AgentInfo::conversation);

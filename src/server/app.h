@@ -75,8 +75,8 @@ class App {
         RequestPlace of_tenant_;
     };
     protocol::ApiResult<Place> admit(const Caller &caller);
-    // no_space when the tenant may have no more agents.
-    protocol::ApiResult<void> check_agent_quota(const Caller &caller);
+    // no_space when the tenant may have no more agents, and one of this id would be made. Empty: of any.
+    protocol::ApiResult<void> check_agent_quota(const Caller &caller, std::string_view id = {});
     std::uint32_t in_flight() const { return asked_; }
 
     bool stopping() const { return stopping_; }

@@ -110,6 +110,7 @@ ApiResult<void> Delivery::finish(const std::function<std::string()> &last_frames
 
 ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
                        http::HttpResponder &responder) {
+    if (!call.chat.agent.empty()) ENGRAM_TRY(app.check_agent_quota(caller, call.chat.agent));
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
     Delivery delivery(app, caller, request, responder, {.stream = call.stream, .ping = call.ping, .account = call.chat.agent});

@@ -57,6 +57,7 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     ENGRAM_TRY(app.check_model(parsed.chat.model));
     head.model = app.answer_model(parsed.chat.model);
     take_client_headers(request, parsed.chat);
+    if (!parsed.chat.agent.empty()) ENGRAM_TRY(app.check_agent_quota(caller, parsed.chat.agent));
     if (parsed.store) parsed.chat.answer_id = head.id;
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     ResponsesAnswer answer(head, parsed, suffix);

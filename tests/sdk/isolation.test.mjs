@@ -84,9 +84,15 @@ test(`${kRequests} requests of eight agents keep to themselves`, async () => {
 });
 
 test("a quota lets no more in than it says, and a revoked key nobody", async () => {
+  engram("tenant", "set", "red", "--agents", "1");
   engram("tenant", "set", "blue", "--requests", "0");
   await new Promise((resolve) => setTimeout(resolve, 2500));
   const body = { messages: [{ role: "user", content: "Hello" }], max_tokens: 4 };
+  // A request that names an agent makes it; the one that is there goes on.
+  for (const [agent, status] of [["mine", 200], ["another", 507]]) {
+    const named = await ask("red", "POST", "/v1/chat/completions", body, { "x-engram-agent": agent });
+    assert.equal(named.status, status, named.text);
+  }
   assert.equal((await ask("blue", "POST", "/v1/chat/completions", body)).status, 429);
   assert.equal((await ask("green", "POST", "/v1/chat/completions", body)).status, 200);
   const list = JSON.parse(engram("key", "list", "--json"));
