@@ -3,7 +3,7 @@
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test build debug check format bench asan tsan model install clean
+.PHONY: help demo serve test clients build debug check format bench asan tsan model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -31,6 +31,9 @@ debug:  ## compile without optimisation, in build/debug
 
 test: build  ## compile and run all tests
 	@$(ctest) --test-dir build/release
+
+clients: build  ## Claude Code, Codex and opencode against the server (fetches a gigabyte from npm)
+	@./dev tests/clients/run.sh build/clients $(CURDIR)/build/release/src/cli/engram
 
 check: build  ## formatting, naming and static analysis (warnings are errors in every build)
 	@./dev tools/check

@@ -75,6 +75,9 @@ struct ManagerOptions {
     ModelOptions model;
     StorageOptions storage;
     bool persist = true;  // false: nothing is read from or written to the block store (a control, or a benchmark's cold side)
+    // An agent that another model has talked to is refused (incompatible) until adopt() is called for it; a conversation that
+    // nobody named goes on as a fork. false: the loaded model reads the agent's transcript again, and the agent is its own then.
+    bool keep_to_model = false;
 };
 
 struct AgentSpec {
@@ -166,6 +169,7 @@ class AgentManager {
     Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);  // metadata only; both go on from the same memory
     Result<void> pin(std::string_view id, bool pinned);                    // a pinned agent's KV is never evicted from disk
+    Result<void> adopt(std::string_view id);  // the loaded model may talk to it from now on (ManagerOptions::keep_to_model)
 
     Result<TurnResult> generate(std::string_view id, const TurnRequest &request);
     struct BatchItem {
@@ -200,9 +204,31 @@ class AgentManager {
         std::vector<std::string> repairs;
     };
     Result<ChatPrompt> render(const ChatRequest &request) const;
+    // Where the prompt that chat would read leaves what was said before: the request's agent's memory, or that of the tenant's
+    // agents and conversations (the last used ones) which has most of it.
+    struct Divergence {
+        std::string agent;      // whose memory it is; empty: there is none to compare with
+        bool diverges = false;  // false: the prompt goes on from all of it
+        std::uint64_t prompt_tokens = 0, remembered_tokens = 0;
+        std::uint64_t common_tokens = 0;  // leading ones: the first that differs has this index
+        std::string place;                // in the request, "messages[2].content" or "tools"; empty: in none of its fields
+        std::string explanation;          // a sentence
+        // Text of the last tokens that are the same, and from there on both sides.
+        std::string before, prompt_text, remembered_text;
+        std::vector<std::string> repairs;  // without which it would have differed before
+    };
+    Result<Divergence> divergence(const ChatRequest &request) const;  // not_found: the agent
     // The model's own tokens: of a text, control tokens by their names included, and back.
     std::vector<std::int32_t> tokenise(std::string_view text) const;
     Result<std::string> detokenise(std::span<const std::int32_t> tokens) const;  // invalid_argument: no such token
+    struct Embedding {
+        std::vector<float> vector;  // of length 1
+        std::uint64_t tokens = 0;
+    };
+    // A text's vector, where the model makes such (an embedding model: its file names a pooling), or that of tokens as they are.
+    // unsupported: it makes none; too_long; invalid_argument.
+    Result<Embedding> embed(std::string_view text) const;
+    Result<Embedding> embed(std::span<const std::int32_t> tokens) const;
     // The conversation up to and with the answer that got this name (ChatRequest::answer_id), the system prompt included.
     // not_found.
     Result<std::vector<ChatMessage>> said_until(std::string_view answer_id) const;

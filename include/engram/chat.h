@@ -83,6 +83,7 @@ struct ChatRequest {
                                                 // alternatives of each (0 to 20)
     bool thinks = false;                        // where the template has a switch for it
     bool continues_last_message = false;        // the last message is an assistant's, and the answer goes on with its text
+    bool may_truncate = false;                  // where the prompt is too long, its oldest messages are left out (not an agent's)
     std::string answer_id;                      // a name of the first choice's answer, to be found by (AgentManager::said_until)
     std::string call_id_prefix = "call_";       // of the ids that calls of tools get
 
@@ -113,6 +114,7 @@ struct ChatStarted {
     std::uint64_t cached_tokens = 0;  // of those, not computed: the rest is
     std::string tier;                 // where they came from: "hot", "memory", "disk", "none"
     double restore_ms = 0;
+    double queue_ms = 0;               // from the request's arrival until it was admitted
     std::vector<std::string> repairs;  // what was changed in the prompt so that its prefix stays the same, one sentence each
     std::optional<PrefixMiss> miss;
 };

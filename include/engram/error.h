@@ -22,7 +22,7 @@ enum class ErrorCode : std::uint8_t {
     over_budget,       // a byte budget or a queue is full
     too_long,          // the prompt has more tokens than the context
     io,                // the file system refused: no space, read-only, not permitted, device error
-    locked,            // another process holds the store
+    locked,            // somebody else holds it: another process the store, requests the model
     cancelled,         // the caller's stop token was triggered
     unsupported,       // this model or build can't do it
     engine,            // libllama refused or failed

@@ -35,6 +35,19 @@ bool same_tools(const std::string &a, const std::string &b) {
 
 }  // namespace
 
+std::size_t first_said(const ChatRequest &request) {
+    const auto first =
+        std::ranges::find_if(request.messages, [](const ChatMessage &message) { return message.role != "system"; });
+    return static_cast<std::size_t>(first - request.messages.begin());
+}
+
+ChatRequest without_first_messages(const ChatRequest &request, std::size_t count) {
+    ChatRequest shorter = request;
+    const auto first = shorter.messages.begin() + static_cast<std::ptrdiff_t>(first_said(request));
+    shorter.messages.erase(first, first + static_cast<std::ptrdiff_t>(count));
+    return shorter;
+}
+
 RepairedPrompt repaired_prompt(const ChatRequest &request) {
     std::vector<TemplateMessage> messages;
     for (const ChatMessage &message : request.messages) messages.push_back(template_message(message));

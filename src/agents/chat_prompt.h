@@ -16,6 +16,10 @@ namespace engram {
 
 Result<void> check_chat(const ChatRequest &request);  // invalid_argument
 
+// Where the messages begin that aren't the system's at the front; and the request without so many of those from there on.
+std::size_t first_said(const ChatRequest &request);
+ChatRequest without_first_messages(const ChatRequest &request, std::size_t count);
+
 // What was said, without the answer that is only begun; and the tools.
 RepairedPrompt repaired_prompt(const ChatRequest &request);
 

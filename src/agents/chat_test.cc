@@ -429,6 +429,24 @@ TEST_P(ChatDetailTest, PlainTextIsReadAsItIs) {
     EXPECT_EQ(prompt.tokens.size(), answered.started.prompt_tokens);
 }
 
+// Its tokens are those that were sampled, letter by letter, and not those that the tokenizer would make of the same text.
+TEST_P(ChatDetailTest, PlainTextThatGoesOnKeepsTheTokensThatWereSampled) {
+    ChatRequest asked;
+    asked.raw_prompt = "The harbour master said to the captain that the ser";
+    asked.sampling.grammar = saying("ver of the cluster has a window for the meeting and the report.");
+    asked.max_tokens = 80;
+    const Answered answered = ask(*manager_, asked);
+    const std::uint64_t read = answered.started.prompt_tokens + answered.finished.front().answer_tokens;
+    ChatRequest more = asked;
+    more.raw_prompt += answered.text() + " And then they went \u00e0 la carte.";
+    const auto prompt = must(manager_->render(more));
+    EXPECT_NE(prompt.text.find(more.raw_prompt), std::string::npos) << prompt.text;
+    EXPECT_LT(manager_->tokenise(more.raw_prompt).size(), prompt.tokens.size()) << "this test needs a text with other tokens";
+    const Answered next = ask(*manager_, more);
+    EXPECT_GE(next.started.cached_tokens + 8, read);
+    EXPECT_LT(ask(*must(manager_->for_tenant("other")), more).started.prompt_tokens, next.started.prompt_tokens);
+}
+
 TEST_P(ChatDetailTest, WhatCannotBeAskedIsSaid) {
     ChatRequest none;
     EXPECT_EQ(try_ask(*manager_, none).error().code, ErrorCode::invalid_argument);

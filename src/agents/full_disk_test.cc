@@ -172,5 +172,48 @@ TEST_F(FullDiskTest, BlocksFolderRefuses) {
     expect_whole("a", 2);
 }
 
+// Titles and topics, asked beside a conversation and many more of them than the budget holds: it is they that go.
+TEST_F(FullDiskTest, SmallRequestsNeverPushOutALongConversation) {
+    ManagerOptions options = tiny_manager(home_.path());
+    options.storage.disk_budget_bytes = 1'200'000;
+    options.storage.memory_budget_bytes = 0;
+    const auto ask = [](AgentManager &manager, const ChatRequest &request) {
+        ChatStarted told;
+        must(manager.chat(request, [&](const ChatEvent &event) {
+            if (const auto *started = std::get_if<ChatStarted>(&event)) told = *started;
+        }));
+        return told;
+    };
+    ChatRequest long_one;
+    long_one.messages = {{.role = "user", .content = filler(200)}};
+    long_one.sampling.grammar = "root ::= \"It is noted.\"";
+    long_one.max_tokens = 32;
+    const auto go_on = [&](const std::string &words) {
+        long_one.messages.push_back({.role = "assistant", .content = "It is noted."});
+        long_one.messages.push_back({.role = "user", .content = words});
+    };
+    {
+        auto manager = open_manager(options);
+        ask(*manager, long_one);
+        go_on("Go on.");
+        ask(*manager, long_one);
+        must(manager->save_all());
+        const std::uint64_t alone = manager->stats().disk_bytes;
+        EXPECT_GT(2 * alone, options.storage.disk_budget_bytes) << "this test needs a conversation that takes most of the budget";
+        for (int i = 0; i < 160; ++i) {
+            ChatRequest title = long_one;
+            title.messages = {{.role = "user", .content = "Title " + std::to_string(i) + ": " + filler(50, i)}};
+            ask(*manager, title);
+        }
+        must(manager->save_all());
+        EXPECT_GT(manager->stats().evictions, 0U);
+    }
+    auto manager = open_manager(options);
+    go_on("And on.");
+    const ChatStarted told = ask(*manager, long_one);
+    EXPECT_EQ(told.tier, "disk") << (told.miss ? told.miss->reason : "no miss");
+    EXPECT_GT(told.cached_tokens + 64, told.prompt_tokens);
+}
+
 }  // namespace
 }  // namespace engram

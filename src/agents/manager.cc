@@ -88,6 +88,10 @@ void AgentGates::release(const std::vector<AgentKey> &keys) {
 
 std::int64_t AgentManager::Impl::now_ms() const { return system_clock().wall_ms(); }
 
+std::string AgentManager::Impl::model_name() const {
+    return std::format("{} ({})", model->description(), model->content_hash().hex().substr(0, 8));
+}
+
 BlockId AgentManager::Impl::root(const AgentKey &key) const {
     return chain_root(key.tenant, context->fingerprint(), options.storage.block_tokens);
 }
@@ -108,6 +112,7 @@ Result<void> AgentManager::Impl::open() {
     RegistryMemo memo(*registry);
     ENGRAM_ASSIGN(model, Model::load(options.model, &memo, nullptr));
     ENGRAM_ASSIGN(context, Context::create(*model, pool));
+    embedder = std::make_unique<Embedder>(*model);
     ENGRAM_ASSIGN(chat, ChatTemplate::create(model->chat_template(), model->bos_text(), model->eos_text()));
     if (store) {
         ENGRAM_TRY(registry->for_each_manifest([this](const AgentRow &row, const Result<Manifest> &manifest) {
@@ -183,11 +188,9 @@ Result<AgentInfo> AgentManager::get(std::string_view id) const {
 
 Result<std::vector<AgentInfo>> AgentManager::list() const {
     ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list(tenant_));
+    const std::set<AgentKey> hot = impl_->hot_agents();
     std::vector<AgentInfo> list;
-    for (const AgentRow &row : rows) {
-        ENGRAM_ASSIGN(AgentInfo info, impl_->info(row));
-        list.push_back(std::move(info));
-    }
+    for (const AgentRow &row : rows) list.push_back(impl_->info(row, hot));
     return list;
 }
 
@@ -253,6 +256,12 @@ Result<void> AgentManager::pin(std::string_view id, bool pinned) {
     if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
         impl_->store->claim(claim_of(row, **manifest, nullptr));
     return {};
+}
+
+Result<void> AgentManager::adopt(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(key_of(id));
+    return impl_->registry->set_model(key_of(id), impl_->model_name());
 }
 
 Result<std::vector<Message>> AgentManager::transcript(std::string_view id) const {

@@ -129,7 +129,8 @@ Result<AgentManager::Impl::Place> AgentManager::Impl::place_of_conversation(cons
         if (known->row.kind == AgentKind::conversation && answers) {
             auto hold = gates.try_take(known->row.key);
             const auto row = registry->get(known->row.key);
-            if (hold && row && row->n_messages == known->keep_messages) {
+            const bool ours = !options.keep_to_model || known->row.model == model_name();
+            if (hold && row && ours && row->n_messages == known->keep_messages) {
                 return Place{.key = known->row.key, .hold = std::move(*hold), .addition = addition, .conversation = true};
             }
         }
@@ -303,12 +304,36 @@ void AgentManager::Impl::discard(std::span<const Place> places) {
     }
 }
 
+namespace {
+
+// The sink with a word about messages that were left out.
+ChatSink told_of(std::size_t left_out, const ChatSink &sink) {
+    return [left_out, &sink](const ChatEvent &event) {
+        const auto *started = std::get_if<ChatStarted>(&event);
+        if (started == nullptr) return sink(event);
+        ChatStarted told = *started;
+        told.repairs.push_back(
+            std::format("the {} oldest messages were left out: the prompt is longer than the context", left_out));
+        sink(told);
+    };
+}
+
+}  // namespace
+
 Result<void> AgentManager::Impl::answer(const std::string &tenant, const ChatRequest &request, const ChatSink &sink,
                                         const std::stop_token &stop) {
     ENGRAM_TRY(check_chat(request));
     RepairedPrompt prompt = repaired_prompt(request);
     if (prompt.messages.empty() && request.raw_prompt.empty()) {
         return fail(ErrorCode::invalid_argument, "there are no messages to answer");
+    }
+    if (request.may_truncate && request.agent.empty()) {
+        ENGRAM_ASSIGN(const std::size_t left_out, left_out_to_fit(tenant, request));
+        if (left_out > 0) {
+            ChatRequest shorter = without_first_messages(request, left_out);
+            shorter.may_truncate = false;
+            return answer(tenant, shorter, told_of(left_out, sink), stop);
+        }
     }
     ENGRAM_ASSIGN(std::vector<Place> places, places_for(tenant, request, prompt));
     ChatAnswers answers;
@@ -336,6 +361,7 @@ Result<void> AgentManager::Impl::answer(const std::string &tenant, const ChatReq
                              .cached_tokens = so_far.reused_tokens,
                              .tier = so_far.tier,
                              .restore_ms = so_far.restore_ms,
+                             .queue_ms = so_far.queue_ms,
                              .repairs = prompt.repairs,
                              .miss = so_far.miss});
         } else if (auto *text = std::get_if<TurnChannel::Text>(&event)) {
@@ -377,67 +403,6 @@ Result<void> AgentManager::Impl::conclude_choice(const ChatRequest &request, Pre
 
 Result<void> AgentManager::chat(const ChatRequest &request, const ChatSink &sink, std::stop_token stop) {
     return impl_->answer(tenant_, request, sink, stop);
-}
-
-Result<AgentManager::ChatPrompt> AgentManager::render(const ChatRequest &request) const {
-    return impl_->prompt_of(tenant_, request);
-}
-
-Result<AgentManager::ChatPrompt> AgentManager::Impl::prompt_of(const std::string &tenant, const ChatRequest &request) const {
-    ENGRAM_TRY(check_chat(request));
-    RepairedPrompt prompt = repaired_prompt(request);
-    const std::span<const TemplateMessage> said = prompt.messages;
-    const std::string_view system = system_text(said);
-    AgentRow row{.key = {.tenant = tenant, .id = "c-new"}, .system_prompt = std::string(system), .tools = prompt.tools};
-    std::vector<MessageRow> rows;
-    Addition addition{.messages = rows_of(said.subspan(system.empty() ? 0 : 1), 0), .asks = true, .thinks = request.thinks};
-    bool known_one = false;
-    if (!request.raw_prompt.empty()) {
-        addition.messages = {{.role = "user", .content = request.raw_prompt}};
-        addition.raw = true;
-    } else if (!request.agent.empty()) {
-        if (auto agent = registry->get({.tenant = tenant, .id = request.agent})) {
-            row = std::move(*agent);
-            ENGRAM_ASSIGN(rows, registry->messages(row.key));
-            ForAgent added = for_agent(row, rows, prompt);
-            addition.messages = rows_of(added.messages, 0);
-            addition.keep_messages = added.keep;
-            addition.front = std::move(added.front);
-            known_one = true;
-        }
-    } else if (const auto known = recognised(tenant, prompt); known && known->messages < said.size()) {
-        row = known->row;
-        ENGRAM_ASSIGN(rows, registry->messages(row.key));
-        addition.messages = rows_of(said.subspan(known->messages), 0);
-        addition.keep_messages = known->keep_messages;
-        known_one = true;
-    }
-    if (addition.messages.empty()) return fail(ErrorCode::invalid_argument, "there are no messages to answer");
-    if (request.continues_last_message) addition.begun_answer = request.messages.back().content;
-    ENGRAM_ASSIGN(Prepared prepared, prepare_from(row, std::move(rows), std::move(addition)));
-    ChatPrompt result{.tokens = std::move(prepared.plan.tokens),
-                      .known_tokens = prepared.keep_tokens,
-                      .text = {},
-                      .agent = known_one ? row.key.id : std::string(),
-                      .repairs = std::move(prompt.repairs)};
-    for (const Token token : result.tokens) result.text += model->piece(token, true);
-    return result;
-}
-
-std::vector<std::int32_t> AgentManager::tokenise(std::string_view text) const {
-    return impl_->model->tokenise(text, false, true);
-}
-
-Result<std::string> AgentManager::detokenise(std::span<const std::int32_t> tokens) const {
-    std::string text;
-    for (const Token token : tokens) {
-        if (token < 0 || static_cast<std::uint32_t>(token) >= impl_->model->vocabulary_size()) {
-            return fail(ErrorCode::invalid_argument,
-                        std::format("there is no token {}: the model has 0 to {}", token, impl_->model->vocabulary_size() - 1));
-        }
-        text += impl_->model->piece(token, true);
-    }
-    return text;
 }
 
 Result<std::vector<ChatMessage>> AgentManager::said_until(std::string_view answer_id) const {

@@ -17,6 +17,7 @@
 #include "chat/conversation.h"
 #include "chat/repairs.h"
 #include "engine/context.h"
+#include "engine/embedder.h"
 #include "engine/model.h"
 #include "engram/agents.h"
 #include "registry/registry.h"
@@ -98,8 +99,12 @@ class AgentManager::Impl {
         std::vector<Token> tokens;
         bool opens_thinking = false;
     };
-    Result<Rendered> rendered(const Addition &addition, const AgentFront &front, std::span<const TemplateMessage> history,
-                              std::span<const TemplateMessage> added, std::span<const Token> committed) const;
+    Result<Rendered> rendered(const AgentKey &key, const Addition &addition, const AgentFront &front,
+                              std::span<const TemplateMessage> history, std::span<const TemplateMessage> added,
+                              std::span<const Token> committed) const;
+    // Of a prompt that is plain text: those of the tenant's conversation that it goes on from, as far as they spell it.
+    std::vector<Token> raw_tokens(const std::string &tenant, std::string_view text) const;
+    std::vector<Token> raw_tokens_after(std::span<const Token> stored, std::string_view text) const;
     // Which of the committed tokens the manifest has KV of.
     void plan_stored(Prepared &prepared, std::span<const Token> committed, const std::string &lost, bool has_read) const;
     static TurnPlan take_plan(Prepared &prepared);  // what its commit needs again stays
@@ -130,6 +135,7 @@ class AgentManager::Impl {
     struct Place;
     using ChatAnswers = std::vector<ChatAnswer>;
     Result<void> answer(const std::string &tenant, const ChatRequest &request, const ChatSink &sink, const std::stop_token &stop);
+    Result<std::size_t> left_out_to_fit(const std::string &tenant, const ChatRequest &request) const;
     Result<ChatPrompt> prompt_of(const std::string &tenant, const ChatRequest &request) const;
     Result<std::vector<Place>> places_for(const std::string &tenant, const ChatRequest &request, RepairedPrompt &prompt);
     Result<Place> place_of_agent(const AgentKey &key, RepairedPrompt &prompt);
@@ -152,8 +158,10 @@ class AgentManager::Impl {
     // The agent's newest manifest, on its way to the registry or in it. corrupt.
     Result<std::optional<Manifest>> newest_manifest(const AgentKey &key) const;
     void wait_for_manifests() const;  // before something that reads or moves what the registry has
-    Result<AgentInfo> info(const AgentRow &row);
-    std::string tier_of(const AgentRow &row, const Result<std::optional<Manifest>> &manifest);
+    std::set<AgentKey> hot_agents();  // whose KV is in the context
+    AgentInfo info(const AgentRow &row, const std::set<AgentKey> &hot) const;
+    AgentInfo info(const AgentRow &row) { return info(row, hot_agents()); }
+    std::string tier_below_context(const Result<std::optional<Manifest>> &manifest) const;
     // Identity of the segment that part belongs to, from the agent's committed tokens.
     Result<SegmentIdentity> segment_of_part(const AgentKey &key, const Manifest &manifest, const ManifestPart &part,
                                             std::span<const Token> tokens) const;
@@ -161,6 +169,8 @@ class AgentManager::Impl {
     Result<void> check_importable(const AgentFileContent &content, const std::string &tenant) const;
     Result<void> import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv);
     std::int64_t now_ms() const;
+    // As agents keep it: "llama 3M Q8_0 (1f0a94c2)", with the beginning of the weights' hash.
+    std::string model_name() const;
 
     ManagerOptions options;
     std::unique_ptr<Registry> registry;
@@ -168,6 +178,7 @@ class AgentManager::Impl {
     BufferPool pool{64ULL << 20};       // beyond the budgets: a little, so that images are faulted in
     std::unique_ptr<Model> model;
     std::unique_ptr<Context> context;
+    std::unique_ptr<Embedder> embedder;  // used by the engine thread
     std::unique_ptr<ChatTemplate> chat;
     std::unique_ptr<ManifestPublisher> publisher;  // null without a store
     std::unique_ptr<EngineThread> engine;

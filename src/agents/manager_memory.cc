@@ -10,12 +10,17 @@
 
 namespace engram {
 
-std::string AgentManager::Impl::tier_of(const AgentRow &row, const Result<std::optional<Manifest>> &manifest) {
-    const bool hot = engine->call([&] {
-        const Resident *resident = engine->find(row.key);
-        return resident != nullptr && !resident->kv.empty();
+std::set<AgentKey> AgentManager::Impl::hot_agents() {
+    return engine->call([&] {
+        std::set<AgentKey> hot;
+        for (const auto &resident : engine->residents()) {
+            if (!resident->kv.empty()) hot.insert(resident->key);
+        }
+        return hot;
     });
-    if (hot) return std::string(tier_name(Tier::hot));
+}
+
+std::string AgentManager::Impl::tier_below_context(const Result<std::optional<Manifest>> &manifest) const {
     const bool usable = store && manifest && *manifest && (*manifest)->n_kv > 0 &&
                         (*manifest)->fingerprint == context->fingerprint() &&
                         (*manifest)->block_tokens == options.storage.block_tokens;
@@ -29,7 +34,7 @@ std::string AgentManager::Impl::tier_of(const AgentRow &row, const Result<std::o
     return std::string(tier_name(slowest));
 }
 
-Result<AgentInfo> AgentManager::Impl::info(const AgentRow &row) {
+AgentInfo AgentManager::Impl::info(const AgentRow &row, const std::set<AgentKey> &hot) const {
     AgentInfo info{.id = row.key.id,
                    .tenant = row.key.tenant,
                    .system_prompt = row.system_prompt,
@@ -48,7 +53,7 @@ Result<AgentInfo> AgentManager::Impl::info(const AgentRow &row) {
                    .session = row.session,
                    .expires_ms = row.expires_ms};
     const auto manifest = newest_manifest(row.key);
-    info.tier = tier_of(row, manifest);
+    info.tier = hot.contains(row.key) ? std::string(tier_name(Tier::hot)) : tier_below_context(manifest);
     if (store && manifest && *manifest) {
         for (const ManifestPart &part : (*manifest)->parts) {
             const auto stored = store->info({.id = part.id, .kind = part.kind});

@@ -48,11 +48,12 @@ std::string why_incompatible(const Manifest &manifest, const Context &context, s
 }  // namespace
 
 // What the model is to have read: the committed tokens, and what the template makes of the messages that follow.
-Result<AgentManager::Impl::Rendered> AgentManager::Impl::rendered(const Addition &addition, const AgentFront &front,
+Result<AgentManager::Impl::Rendered> AgentManager::Impl::rendered(const AgentKey &key, const Addition &addition,
+                                                                  const AgentFront &front,
                                                                   std::span<const TemplateMessage> history,
                                                                   std::span<const TemplateMessage> added,
                                                                   std::span<const Token> committed) const {
-    if (addition.raw) return Rendered{.tokens = model->tokenise(addition.messages.front().content, true, true)};
+    if (addition.raw) return Rendered{.tokens = raw_tokens(key.tenant, addition.messages.front().content)};
     const bool first = committed.empty();  // then everything is rendered
     std::vector<TemplateMessage> following;
     if (first) following.assign(history.begin(), history.end());
@@ -87,6 +88,12 @@ Result<AgentManager::Impl::Rendered> AgentManager::Impl::rendered(const Addition
 
 Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey &key, Addition addition) const {
     ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
+    if (options.keep_to_model && row.kind == AgentKind::agent && !row.model.empty() && row.model != model_name()) {
+        return fail(ErrorCode::incompatible,
+                    std::format("agent {} belongs to the model {}, and {} is loaded: load that one, or let this one adopt the "
+                                "agent, whose transcript it then reads again",
+                                key.id, row.model, model_name()));
+    }
     ENGRAM_ASSIGN(std::vector<MessageRow> messages, registry->messages(key));
     return prepare_from(row, std::move(messages), std::move(addition));
 }
@@ -119,7 +126,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_from(const Agen
         }
     }
     const std::span<const TemplateMessage> all = said;
-    ENGRAM_ASSIGN(Rendered prompt, rendered(addition, front, all.first(n_history), all.subspan(n_history), committed));
+    ENGRAM_ASSIGN(Rendered prompt, rendered(row.key, addition, front, all.first(n_history), all.subspan(n_history), committed));
     std::vector<Token> &tokens = prepared.plan.tokens;
     tokens = std::move(prompt.tokens);
     if (tokens.empty()) return fail(ErrorCode::invalid_argument, "the prompt has no tokens");
@@ -317,7 +324,7 @@ Result<void> AgentManager::Impl::commit(Prepared &prepared, const TurnResult &re
                                   // The manifest follows when its files are there; one of other tokens must go now.
                                   .manifest = stale ? &nothing : nullptr,
                                   .now_ms = now_ms(),
-                                  .model = model->description(),
+                                  .model = model_name(),
                                   .vocabulary = model->vocabulary_hash().hex(),
                                   .counts_as_turn = answered,
                                   .front = prepared.front,

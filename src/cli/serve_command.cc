@@ -46,6 +46,7 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
 
 Result<ExitCode> serve_here(ServeOptions options, Context &context) {
     ::signal(SIGPIPE, SIG_IGN);  // nobody needs to read what is printed
+    ::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of that write, as a full disk is
     // From here on a signal means: finish what runs, write what is dirty, go.
     const InterruptScope interrupt(InterruptScope::Again::exit, InterruptScope::Signals::interrupt_and_terminate);
     const std::string model = options.manager.model.path.stem().string();

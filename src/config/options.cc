@@ -86,6 +86,7 @@ Result<ManagerOptions> manager_options(const Settings &settings) {
     model.context_tokens = count("context");
     model.batch_tokens = count("batch");
     model.max_running = count("max-running");
+    model.prefill_share = settings.number("prefill-share");
     model.threads = static_cast<std::int32_t>(settings.whole("threads"));
     model.gpu_layers = static_cast<std::int32_t>(settings.whole("gpu-layers"));
     model.kv_type_k = settings.text("kv-type-k");
@@ -105,6 +106,7 @@ Result<ManagerOptions> manager_options(const Settings &settings) {
     storage.memory_budget_bytes = static_cast<std::uint64_t>(settings.whole("memory-budget"));
     storage.stored_type = settings.text("kv-store-type");
     storage.checkpoint_tokens = count("checkpoint-tokens");
+    storage.weigh_restores = settings.text("restore") == "quicker";
     return options;
 }
 

@@ -27,6 +27,7 @@ TEST(ManagerOptionsFromSettings, DefaultsAreTheLibrarys) {
     EXPECT_EQ(options->model.context_tokens, expected.model.context_tokens);
     EXPECT_EQ(options->model.batch_tokens, expected.model.batch_tokens);
     EXPECT_EQ(options->model.max_running, expected.model.max_running);
+    EXPECT_EQ(options->model.prefill_share, expected.model.prefill_share);
     EXPECT_EQ(options->model.threads, expected.model.threads);
     EXPECT_EQ(options->model.gpu_layers, expected.model.gpu_layers);
     EXPECT_EQ(options->model.kv_type_k, expected.model.kv_type_k);
@@ -37,6 +38,7 @@ TEST(ManagerOptionsFromSettings, DefaultsAreTheLibrarys) {
     EXPECT_EQ(options->storage.memory_budget_bytes, expected.storage.memory_budget_bytes);
     EXPECT_EQ(options->storage.stored_type, expected.storage.stored_type);
     EXPECT_EQ(options->storage.checkpoint_tokens, expected.storage.checkpoint_tokens);
+    EXPECT_EQ(options->storage.weigh_restores, expected.storage.weigh_restores);
 }
 
 TEST(TurnSettingsFromSettings, DefaultsAreTheLibrarys) {
@@ -73,7 +75,9 @@ TEST(ManagerOptionsFromSettings, EverySettingArrives) {
                                          {"block-tokens", {"64"}},
                                          {"disk-budget", {"1M"}},
                                          {"memory-budget", {"2K"}},
-                                         {"checkpoint-tokens", {"512"}}}));
+                                         {"checkpoint-tokens", {"512"}},
+                                         {"prefill-share", {"0.5"}},
+                                         {"restore", {"always"}}}));
     ASSERT_TRUE(options.has_value()) << options.error().message;
     EXPECT_EQ(options->home, "/nonexistent/home");
     EXPECT_EQ(options->tenant, "acme");
@@ -97,6 +101,8 @@ TEST(ManagerOptionsFromSettings, EverySettingArrives) {
     EXPECT_EQ(options->storage.disk_budget_bytes, 1U << 20);
     EXPECT_EQ(options->storage.memory_budget_bytes, 2048U);
     EXPECT_EQ(options->storage.checkpoint_tokens, 512U);
+    EXPECT_EQ(options->model.prefill_share, 0.5);
+    EXPECT_FALSE(options->storage.weigh_restores);
 }
 
 TEST(ManagerOptionsFromSettings, RefusesWhatTheTableCanNotSay) {

@@ -11,6 +11,7 @@ using enum SettingGroup;
 
 constexpr std::array<std::string_view, 9> kKvTypes{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"};
 constexpr std::array<std::string_view, 4> kStoredTypes{"", "f16", "q8_0", "q4_0"};
+constexpr std::array<std::string_view, 2> kRestores{"quicker", "always"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
 
 constexpr double kMaxBytes = 1LL << 60;
@@ -61,6 +62,14 @@ constexpr auto kSettings = std::to_array<SettingSpec>({
      .help = "agents that answer at the same time",
      .minimum = 1,
      .maximum = 256},
+    {.name = "prefill-share",
+     .kind = number,
+     .group = model,
+     .value_name = "X",
+     .default_text = "1",
+     .help = "how much longer an answer's token may take while somebody else's prompt is read, as a share of what it takes alone",
+     .minimum = 0,
+     .maximum = 1000},
     {.name = "threads",
      .kind = whole,
      .group = model,
@@ -162,6 +171,13 @@ constexpr auto kSettings = std::to_array<SettingSpec>({
      .help = "distance of checkpoints in a long prefill (window and recurrent models)",
      .minimum = 32,
      .maximum = kMaxTokens},
+    {.name = "restore",
+     .kind = choice,
+     .group = storage,
+     .value_name = "WHEN",
+     .default_text = "quicker",
+     .help = "read KV from disk where that is quicker than computing it, by the measured rates of both; or always",
+     .choices = kRestores},
 
     {.name = "max-tokens",
      .kind = whole,

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <format>
-#include <thread>
 
 #include "engine/backend.h"
 #include "engine/kv_types.h"
@@ -13,11 +12,6 @@
 namespace engram {
 
 namespace {
-
-std::int32_t thread_count(const ModelOptions &options) {
-    if (options.threads > 0) return options.threads;
-    return static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
-}
 
 // RAII for llama_batch.
 class Batch {
@@ -86,7 +80,7 @@ Result<void> Context::open() {
     params.n_batch = std::clamp<std::uint32_t>(options.batch_tokens, 32, params.n_ctx);
     params.n_ubatch = std::min(params.n_batch, 512U);
     params.n_seq_max = max_running_ + 1;
-    params.n_threads = params.n_threads_batch = thread_count(options);
+    params.n_threads = params.n_threads_batch = model_.threads();
     params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;  // V untransposed: one contiguous copy for each layer
     params.kv_unified = true;
     params.swa_full = false;  // window layers keep their window only
@@ -105,16 +99,8 @@ Result<void> Context::open() {
                     std::format("the model's context of {} tokens with KV types {} and {} could not be made: {}", params.n_ctx,
                                 options.kv_type_k, options.kv_type_v, last_engine_error()));
     }
-    const auto adapters = model_.adapters();
-    if (!adapters.empty()) {
-        std::vector<llama_adapter_lora *> list(adapters.begin(), adapters.end());
-        std::vector<float> scales(model_.adapter_scales().begin(), model_.adapter_scales().end());
-        if (llama_set_adapters_lora(context_.get(), list.data(), list.size(), scales.data()) != 0) {
-            return fail(ErrorCode::engine, std::format("the adapters could not be applied: {}", last_engine_error()));
-        }
-    }
     window_ = model_.window();
-    return {};
+    return model_.apply_adapters(*context_);
 }
 
 std::uint32_t Context::cells() const { return llama_n_ctx(context_.get()); }

@@ -3,6 +3,7 @@
 #include <ggml.h>
 #include <llama.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include <exception>
 #include <format>
 #include <limits>
+#include <thread>
 
 #include "core/field_hasher.h"
 #include "engine/backend.h"
@@ -302,9 +304,27 @@ const Digest &Model::content_hash() const { return impl_->content; }
 const Digest &Model::interchange_hash() const { return impl_->interchange; }
 const Digest &Model::vocabulary_hash() const { return impl_->vocabulary; }
 const ModelOptions &Model::options() const { return impl_->options; }
+std::int32_t Model::threads() const {
+    if (options().threads > 0) return options().threads;
+    return static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
 llama_model *Model::handle() const { return impl_->model.get(); }
 const llama_vocab *Model::vocabulary() const { return impl_->vocab; }
-std::span<llama_adapter_lora *const> Model::adapters() const { return impl_->adapters; }
-std::span<const float> Model::adapter_scales() const { return impl_->adapter_scales; }
+
+Result<void> Model::apply_adapters(llama_context &context) const {
+    if (impl_->adapters.empty()) return {};
+    std::vector<float> scales = impl_->adapter_scales;
+    if (llama_set_adapters_lora(&context, impl_->adapters.data(), impl_->adapters.size(), scales.data()) != 0) {
+        return fail(ErrorCode::engine, std::format("the adapters could not be applied: {}", last_engine_error()));
+    }
+    return {};
+}
+
+Result<void> Model::check_token(Token token) const {
+    if (token >= 0 && static_cast<std::uint32_t>(token) < vocabulary_size()) return {};
+    return fail(ErrorCode::invalid_argument,
+                std::format("there is no token {}: the model has 0 to {}", token, vocabulary_size() - 1));
+}
 
 }  // namespace engram

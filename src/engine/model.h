@@ -20,6 +20,7 @@
 #include "engram/error.h"
 
 struct llama_model;
+struct llama_context;
 struct llama_vocab;
 struct llama_adapter_lora;
 
@@ -77,10 +78,11 @@ class Model {
     const Digest &vocabulary_hash() const;
 
     const ModelOptions &options() const;
+    std::int32_t threads() const;  // to compute with: the options', or as many as the machine has processors
     llama_model *handle() const;
     const llama_vocab *vocabulary() const;
-    std::span<llama_adapter_lora *const> adapters() const;
-    std::span<const float> adapter_scales() const;
+    Result<void> apply_adapters(llama_context &context) const;  // engine
+    Result<void> check_token(Token token) const;                // invalid_argument: there is no such token
 
   private:
     Model() = default;

@@ -17,6 +17,7 @@
 #include <tuple>
 #include <vector>
 
+#include "engine/context.h"
 #include "engine/model_file.h"
 #include "engine/testing/tiny_models.h"
 
@@ -199,14 +200,28 @@ TEST(Model, EverythingThatChangesKvChangesTheInterchangeHash) {
               interchange_of({.path = path}));
 }
 
-TEST(Model, AdaptersAreLoadedWithTheirScales) {
-    const auto model = Model::load(
-        {.path = tiny_model("tiny-llama"), .adapters = {{.path = write_adapter("scaled.gguf", 0.01F), .scale = 0.25F}}}, nullptr,
-        nullptr);
-    ASSERT_TRUE(model) << model.error().message;
-    ASSERT_EQ((*model)->adapters().size(), 1U);
-    EXPECT_NE((*model)->adapters()[0], nullptr);
-    EXPECT_THAT((*model)->adapter_scales(), ::testing::ElementsAre(0.25F));
+TEST(Model, AdaptersChangeWhatIsComputedByTheirScales) {
+    const auto logits_with = [](float scale) {
+        ModelOptions options{.path = tiny_model("tiny-llama"), .context_tokens = 256, .threads = 1};
+        options.adapters = {{.path = write_adapter("scaled.gguf", 0.1F), .scale = scale}};
+        const auto model = Model::load(options, nullptr, nullptr);
+        BufferPool pool(0);
+        const auto context = model ? Context::create(**model, pool) : std::unexpected(model.error());
+        if (!context) {
+            ADD_FAILURE() << context.error().message;
+            return std::vector<float>();
+        }
+        std::vector<BatchToken> batch;
+        for (Position i = 0; i < 8; ++i) batch.push_back({.token = 40 + i, .position = i});
+        batch.back().wants_logits = true;
+        EXPECT_TRUE((*context)->decode(batch));
+        const auto logits = (*context)->logits(batch.size() - 1);
+        return std::vector<float>(logits.begin(), logits.end());
+    };
+    const std::vector<float> none = logits_with(0.0F);
+    EXPECT_NE(logits_with(0.25F), none);
+    EXPECT_NE(logits_with(1.0F), logits_with(0.25F));
+    EXPECT_EQ(logits_with(0.0F), none);
 }
 
 TEST(Model, AdaptersThatDontFitAreRefused) {

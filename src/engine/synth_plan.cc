@@ -20,16 +20,18 @@ struct Shape {
     std::uint32_t inner = 0;  // of the feed-forward block; for mamba of the state-space block
     std::uint32_t window = 0;
     std::uint32_t vocabulary = 1024;
+    bool pools = false;
 };
 
 constexpr std::uint32_t kLarge = 32768;
 
-constexpr std::array<SynthGeometry, 9> kGeometries{{
+constexpr std::array<SynthGeometry, 10> kGeometries{{
     {"tiny-llama", "3 layers of plain attention, for tests", "llama"},
     {"tiny-gemma3", "7 layers, the sixth global, the others with a sliding window of 32, for tests", "gemma3"},
     {"tiny-lfm2", "6 layers, four short convolutions and two of attention, for tests", "lfm2"},
     {"tiny-mamba", "3 recurrent layers, for tests", "mamba"},
     {"tiny-qwen3", "3 layers of attention with normalised queries and keys, for tests", "qwen3"},
+    {"tiny-embedder", "3 layers of attention and a pooling: texts become vectors, for tests", "qwen3"},
     {"gemma3-270m", "the shape of Gemma 3 270M (18 layers, 3 global, window 512) with 32,768 tokens of vocabulary", "gemma3"},
     {"gemma3-1b", "the shape of Gemma 3 1B (26 layers, 4 global, window 512) with 32,768 tokens of vocabulary", "gemma3"},
     {"llama-1b", "the shape of Llama 3.2 1B (16 layers) with 32,768 tokens of vocabulary", "llama"},
@@ -42,6 +44,7 @@ constexpr std::array<Shape, kGeometries.size()> kShapes{{
     {.kind = Kind::lfm2, .layers = 6, .width = 64, .heads = 2, .kv_heads = 1, .head_dim = 32, .inner = 128},
     {.kind = Kind::mamba, .layers = 3, .width = 64, .inner = 128},
     {.kind = Kind::qwen3, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128},
+    {.kind = Kind::qwen3, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128, .pools = true},
     {.kind = Kind::gemma3,
      .layers = 18,
      .width = 640,
@@ -83,6 +86,7 @@ constexpr std::uint32_t kConvolution = 4;  // mamba's kernel
 constexpr std::uint32_t kState = 16;       // mamba's state for each channel
 constexpr std::uint32_t kStepRank = 32;
 constexpr std::uint32_t kShortConvolution = 3;
+constexpr std::uint32_t kPoolingOfTheLastToken = 3;  // LLAMA_POOLING_TYPE_LAST
 
 // Sharp enough attention, and branches strong enough, that what a token says depends on all the tokens before it.
 constexpr float kQueryKeyGain = 1.6F;
@@ -182,6 +186,7 @@ class Planner {
         key("attention.value_length", shape_.head_dim);
         key("rope.dimension_count", shape_.head_dim);
         key("rope.freq_base", shape_.kind == Kind::llama ? 500000.0F : 1000000.0F);
+        if (shape_.pools) key("pooling_type", kPoolingOfTheLastToken);
         if (shape_.window > 0) key("attention.sliding_window", shape_.window);
         if (shape_.kind == Kind::lfm2) {
             std::vector<std::uint32_t> kv_heads;

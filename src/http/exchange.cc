@@ -264,6 +264,7 @@ bool HttpResponder::send(const HttpAnswer &answer) { return exchange_ && exchang
 bool HttpResponder::start(int status, const HttpFields &headers) { return exchange_ && exchange_->start(status, headers); }
 bool HttpResponder::write(std::string_view text) { return exchange_ && exchange_->write(text); }
 bool HttpResponder::end() { return exchange_ && exchange_->end(); }
+int HttpResponder::status() const { return exchange_ ? exchange_->outcome().status : 0; }
 bool HttpResponder::gone() const { return !exchange_ || exchange_->gone(); }
 void HttpResponder::set_tenant(std::string tenant) {
     if (exchange_) exchange_->set_tenant(std::move(tenant));

@@ -87,6 +87,7 @@ class HttpResponder {
     bool end();
 
     bool gone() const;
+    int status() const;                   // of the answer; 0: none was given
     void set_tenant(std::string tenant);  // for the log
 
   private:

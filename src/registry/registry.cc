@@ -125,6 +125,13 @@ class SqliteRegistry final : public Registry {
         });
     }
 
+    Result<void> set_model(const AgentKey &key, std::string_view model) override {
+        return change(key, [&](StoredAgent &agent) {
+            agent.row.model = model;
+            return tables_.agents.update(agent);
+        });
+    }
+
     Result<void> touch(const AgentKey &key, std::int64_t now_ms) override {
         return change(key, [&](StoredAgent &agent) {
             agent.row.last_used_ms = now_ms;

@@ -138,6 +138,7 @@ class Registry {
     virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
                                   std::uint64_t keep_messages = UINT64_MAX, const ForkAs &as = {}) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
+    virtual Result<void> set_model(const AgentKey &key, std::string_view model) = 0;
     virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
 
     virtual Result<void> commit_turn(const TurnCommit &turn) = 0;

@@ -80,6 +80,8 @@ ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResp
         ENGRAM_ASSIGN(const bool pinned, body["pinned"].boolean());
         ENGRAM_TRY(api(caller.agents->pin(id, pinned)));
     }
+    ENGRAM_ASSIGN(const bool adopt, body["adopt"].boolean_or(false));
+    if (adopt) ENGRAM_TRY(api(caller.agents->adopt(id)));
     if (body["id"].present()) {
         ENGRAM_ASSIGN(const std::string name, body["id"].text_that_is_not_empty());
         ENGRAM_TRY(api(caller.agents->rename(id, name)));
@@ -115,6 +117,19 @@ ApiResult<void> transcript(App &app, const http::HttpRequest &request, http::Htt
     return {};
 }
 
+// Where it is, and what it used since it was made.
+ApiResult<void> stats(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    constexpr UsageColumns kByAgent{.day = false, .tenant = false, .agent = true};
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
+    ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(request.parameter("id"))));
+    ENGRAM_ASSIGN(std::vector<UsageRow> rows,
+                  api(app.tenants().usage({.from_day = {}, .to_day = {}, .tenant = caller.tenant, .columns = kByAgent})));
+    std::erase_if(rows, [&](const UsageRow &row) { return row.agent != info.id; });
+    if (rows.empty()) rows.push_back({.day = {}, .tenant = {}, .agent = info.id, .usage = {}});
+    responder.send(json_answer(OrderedJson{{"agent", agent_json(info)}, {"usage", usage_json(rows, kByAgent).front()}}));
+    return {};
+}
+
 // --- turns ---
 
 struct Turn {
@@ -137,6 +152,19 @@ ApiResult<Turn> read_turn(const App &app, const Field &body) {
 }
 
 void record(App &app, const Caller &caller, const std::string &id, const TurnResult &result) {
+    app.metrics().started(caller.tenant, {.agent = id,
+                                          .prompt_tokens = result.prompt_tokens,
+                                          .cached_tokens = result.reused_tokens,
+                                          .tier = result.tier,
+                                          .restore_ms = result.restore_ms,
+                                          .queue_ms = result.queue_ms,
+                                          .repairs = {},
+                                          .miss = result.miss});
+    app.metrics().finished(caller.tenant, {.stop_string = {},
+                                           .answer_tokens = result.tokens.size(),
+                                           .ttft_ms = result.ttft_ms,
+                                           .decode_ms = result.decode_ms,
+                                           .warning = {}});
     app.tenants().record(caller.tenant, id,
                          {.requests = 1,
                           .computed_tokens = result.computed_tokens,
@@ -244,10 +272,12 @@ ApiResult<void> evict(App &app, const http::HttpRequest &request, http::HttpResp
 
 // --- files ---
 
+constexpr std::string_view kPassing = "passing-";
+
 // A file that goes with the object.
 class PassingFile {
   public:
-    explicit PassingFile(const std::filesystem::path &folder) : path_(folder / random_name("passing-")) {}
+    explicit PassingFile(const std::filesystem::path &folder) : path_(folder / random_name(kPassing)) {}
     ~PassingFile() {
         std::error_code ignored;
         std::filesystem::remove(path_, ignored);
@@ -297,6 +327,13 @@ ApiResult<void> import_agent(App &app, const http::HttpRequest &request, http::H
 
 }  // namespace
 
+void remove_passing_files(const std::filesystem::path &home) {
+    std::error_code ignored;
+    for (const auto &entry : std::filesystem::directory_iterator(home, ignored)) {
+        if (entry.path().filename().string().starts_with(kPassing)) std::filesystem::remove(entry.path(), ignored);
+    }
+}
+
 std::vector<http::HttpRoute> agent_routes(App &app) {
     const std::string one = "/v1/agents/{id}";
     return {
@@ -310,6 +347,7 @@ std::vector<http::HttpRoute> agent_routes(App &app) {
         route(app, "POST", one + "/turn", turn),
         route(app, "POST", one + "/fork", fork),
         route(app, "GET", one + "/transcript", transcript),
+        route(app, "GET", one + "/stats", stats),
         route(app, "GET", one + "/export", export_agent),
         route(app, "POST", one + "/evict", evict),
         route(app, "POST", one + "/pin", acting([](AgentManager &agents, std::string_view id) { return agents.pin(id, true); })),

@@ -3,7 +3,9 @@
 #include "protocol/anthropic/answer.h"
 #include "protocol/anthropic/errors.h"
 #include "protocol/anthropic/request.h"
+#include "protocol/openai/wire.h"
 #include "server/app.h"
+#include "server/report.h"
 
 namespace engram::server {
 namespace {
@@ -30,7 +32,12 @@ ApiResult<void> messages(App &app, const http::HttpRequest &request, http::HttpR
                   .take = [message](const ChatEvent &event) { return message->on(event); },
                   .end = [] { return std::string(); },
                   .fail = [&request](const ApiError &error) { return error_frame(in_vendors_words(error), request.id); },
-                  .whole = [message] { return message->message(); }};
+                  .whole = [message] { return message->message(); },
+                  .report = {}};
+    ENGRAM_ASSIGN(const bool report, wants_report(request, body));
+    if (report) {
+        call.report = [](const OrderedJson &told) { return openai::sse_frame({{"type", "engram"}, {"engram", told}}, "engram"); };
+    }
     return answer(app, caller, std::move(call), request, responder);
 }
 

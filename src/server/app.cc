@@ -1,7 +1,6 @@
 #include "server/app.h"
 
 #include <algorithm>
-#include <chrono>
 #include <format>
 
 #include "protocol/anthropic/errors.h"
@@ -18,10 +17,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::uint32_t kRetryAfterSeconds = 5;
-
-std::string name_of_model(const ServeOptions &options) {
-    return options.model_name.empty() ? options.manager.model.path.stem().string() : options.model_name;
-}
+constexpr int kClientHasGone = 499;  // as others count it, too
 
 // The other end is this machine, and speaks for nobody else: a proxy says whom it speaks for.
 bool is_local(const http::HttpRequest &request) {
@@ -29,12 +25,10 @@ bool is_local(const http::HttpRequest &request) {
     return loopback && request.header("x-forwarded-for").empty() && request.header("forwarded").empty();
 }
 
-std::int64_t modified_s(const std::filesystem::path &file) {
-    std::error_code error;
-    const auto time = std::filesystem::last_write_time(file, error);
-    if (error) return 0;
-    const auto system = std::chrono::clock_cast<std::chrono::system_clock>(time);
-    return std::chrono::duration_cast<std::chrono::seconds>(system.time_since_epoch()).count();
+ApiError loading_error(const Error &error) {
+    ApiError refused = protocol::api_error(error);
+    refused.retry_after_s = kRetryAfterSeconds;
+    return refused;
 }
 
 }  // namespace
@@ -43,7 +37,7 @@ Dialect dialect_of(const http::HttpRequest &request) {
     const std::string_view path = request.path;
     if (path.starts_with("/v1/messages") || !request.header("anthropic-version").empty()) return Dialect::anthropic;
     const bool own = path.starts_with("/v1/agents") || path.starts_with("/v1/store") || path.starts_with("/v1/render") ||
-                     path.starts_with("/v1/tokenize") || !path.starts_with("/v1/");
+                     path.starts_with("/v1/divergence") || path.starts_with("/v1/tokenize") || !path.starts_with("/v1/");
     return own ? Dialect::engram : Dialect::openai;
 }
 
@@ -95,13 +89,9 @@ http::HttpRoute route(App &app, std::string method, std::string path, Endpoint e
             .handler = [&app, pattern, endpoint = std::move(endpoint)](const http::HttpRequest &request,
                                                                        http::HttpResponder &responder) -> Result<void> {
                 const ApiResult<void> done = endpoint(app, request, responder);
-                int status = 200;
-                if (!done) {
-                    http::HttpAnswer answer = error_answer(request, done.error());
-                    status = answer.status;
-                    responder.send(answer);
-                }
-                app.metrics().answered(pattern, status);
+                if (!done) responder.send(error_answer(request, done.error()));
+                const int status = responder.status();
+                app.metrics().answered(pattern, status == 0 ? kClientHasGone : status);
                 return {};
             },
             .quick = quick};
@@ -109,28 +99,12 @@ http::HttpRoute route(App &app, std::string method, std::string path, Endpoint e
 
 App::App(ServeOptions options, Parts parts)
     : options_(std::move(options)),
-      model_name_(name_of_model(options_)),
-      model_created_s_(modified_s(options_.manager.model.path)),
-      context_tokens_(parts.agents->stats().context_cells),
-      fingerprint_("fp_" + parts.agents->stats().fingerprint.substr(0, 12)),
-      agents_(std::move(parts.agents)),
+      models_(std::move(parts.models)),
       responses_(std::move(parts.responses)),
       tenants_(std::move(parts.tenants)) {}
 
-ApiResult<AgentManager *> App::agents_of(const std::string &tenant) {
-    if (tenant == options_.manager.tenant) return agents_.get();
-    const std::scoped_lock lock(mutex_);
-    auto &agents = managers_[tenant];
-    if (agents == nullptr) {
-        auto made = agents_->for_tenant(tenant);
-        if (!made) return std::unexpected(protocol::api_error(made.error()));
-        agents = std::move(*made);
-    }
-    return agents.get();
-}
-
-ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
-    const auto principal = tenants_->authenticate(
+ApiResult<Principal> App::principal(const http::HttpRequest &request, Scope needed) {
+    auto principal = tenants_->authenticate(
         {.x_api_key = request.header("x-api-key"), .authorization = request.header("authorization"), .local = is_local(request)});
     if (!principal) {
         metrics_.refused("key");
@@ -144,9 +118,17 @@ ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
                      .message = std::format("this key's scopes ({}) don't include {}", principal->scopes.text(), wanted.text())});
     }
     // While there are no keys, whoever is on this machine is the tenant that the program was started for.
-    Caller caller{.tenant = principal->key_id.empty() ? options_.manager.tenant : principal->tenant, .scopes = principal->scopes};
-    ENGRAM_ASSIGN(caller.agents, agents_of(caller.tenant));
-    return caller;
+    if (principal->key_id.empty()) principal->tenant = options_.manager.tenant;
+    return std::move(*principal);
+}
+
+ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
+    ENGRAM_ASSIGN(const Principal principal, this->principal(request, needed));
+    auto model = models_->use(request.stop);
+    if (!model) return std::unexpected(loading_error(model.error()));
+    const auto agents = model->agents_of(principal.tenant);
+    if (!agents) return std::unexpected(protocol::api_error(agents.error()));
+    return Caller{.tenant = principal.tenant, .scopes = principal.scopes, .model = std::move(*model), .agents = *agents};
 }
 
 ApiResult<void> App::check_agent_quota(const Caller &caller, std::string_view id) {
@@ -161,11 +143,12 @@ ApiResult<void> App::check_agent_quota(const Caller &caller, std::string_view id
 }
 
 ApiResult<void> App::check_model(std::string_view name) const {
+    const std::string loaded = model().name;
     const auto is = [&](std::string_view other) { return other == name || other == "*"; };
-    if (name.empty() || name == model_name_ || std::ranges::any_of(options_.aliases, is)) return {};
+    if (name.empty() || name == loaded || std::ranges::any_of(options_.aliases, is)) return {};
     return std::unexpected(
         ApiError{.kind = ApiErrorKind::model_not_found,
-                 .message = std::format("The model `{}` does not exist here; this server has `{}`.", name, model_name_),
+                 .message = std::format("The model `{}` does not exist here; this server has `{}`.", name, loaded),
                  .param = "model"});
 }
 

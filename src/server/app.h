@@ -2,9 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -13,6 +11,7 @@
 #include "http/server.h"
 #include "protocol/api_error.h"
 #include "server/metrics.h"
+#include "server/model_host.h"
 #include "server/response_store.h"
 #include "server/server.h"
 #include "tenants/tenants.h"
@@ -33,33 +32,33 @@ http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::Ht
 struct Caller {
     std::string tenant;
     Scopes scopes;
+    ModelHost::Use model;            // which stays the same as long as the caller is there
     AgentManager *agents = nullptr;  // the tenant's
 };
 
 class App {
   public:
     struct Parts {
-        std::unique_ptr<AgentManager> agents;
+        std::unique_ptr<ModelHost> models;
         std::unique_ptr<ResponseStore> responses;
         std::unique_ptr<Tenants> tenants;
     };
     App(ServeOptions options, Parts parts);
 
     // Who is behind the request's key; authentication, or permission where the key lacks the scope.
+    protocol::ApiResult<Principal> principal(const http::HttpRequest &request, Scope needed);
+    // The same, with the model and the tenant's agents. Waits while another model is being loaded; overloaded: there is none.
     protocol::ApiResult<Caller> caller(const http::HttpRequest &request, Scope needed);
     const ServeOptions &options() const { return options_; }
-    const std::string &model_name() const { return model_name_; }
-    std::int64_t model_created_s() const { return model_created_s_; }
-    std::uint64_t context_tokens() const { return context_tokens_; }
-    const std::string &fingerprint() const { return fingerprint_; }
+    ModelHost &models() { return *models_; }
+    ModelFacts model() const { return models_->facts(); }
     ResponseStore &responses() { return *responses_; }
     Metrics &metrics() { return metrics_; }
     Tenants &tenants() { return *tenants_; }
-    AgentManager &default_agents() { return *agents_; }
 
     // Of a request: empty names mean the loaded model. model_not_found.
     protocol::ApiResult<void> check_model(std::string_view name) const;
-    std::string answer_model(std::string_view asked) const { return asked.empty() ? model_name_ : std::string(asked); }
+    std::string answer_model(std::string_view asked) const { return asked.empty() ? model().name : std::string(asked); }
 
     // A place among the requests to the model, and among its tenant's. rate_limited: too many wait, or the tenant's quota is used
     // up.
@@ -83,22 +82,13 @@ class App {
     void begin_to_stop() { stopping_ = true; }
 
   private:
-    protocol::ApiResult<AgentManager *> agents_of(const std::string &tenant);
-
     const ServeOptions options_;
-    const std::string model_name_;
-    const std::int64_t model_created_s_;
-    const std::uint64_t context_tokens_;
-    const std::string fingerprint_;  // "fp_" and the beginning of the model's
-    const std::unique_ptr<AgentManager> agents_;
+    const std::unique_ptr<ModelHost> models_;
     const std::unique_ptr<ResponseStore> responses_;
     const std::unique_ptr<Tenants> tenants_;
     Metrics metrics_;
     std::atomic<std::uint32_t> asked_ = 0;  // requests to the model that run or wait
     std::atomic<bool> stopping_ = false;
-
-    std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<AgentManager>, std::less<>> managers_;  // of other tenants; guarded by mutex_
 };
 
 // A route's handler: errors as values get the client's shape.
@@ -114,10 +104,15 @@ struct ChatCall {
     std::function<std::string()> end;                             // frames behind the last event
     std::function<std::string(const protocol::ApiError &)> fail;  // a frame, when the stream broke off
     std::function<protocol::ApiResult<std::string>()> whole;      // the body, when it doesn't stream
+    // Given: the client wants to know what became of its prompt; the frame of it, when it streams (report.h).
+    std::function<std::string(const OrderedJson &report)> report;
 };
 // Admits it, answers it, and counts what it used (delivery.h).
 protocol::ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
                                  http::HttpResponder &responder);
+
+// Agents' files on their way in or out that a crash left in the home folder.
+void remove_passing_files(const std::filesystem::path &home);
 
 // The routes of each file.
 std::vector<http::HttpRoute> anthropic_routes(App &app);

@@ -24,7 +24,7 @@ inline protocol::openai::AnswerHead answer_head(const App &app, std::string_view
     return {.id = random_name(id_prefix),
             .created_s = system_clock().wall_ms() / 1000,
             .model = app.answer_model(asked_model),
-            .system_fingerprint = app.fingerprint()};
+            .system_fingerprint = app.model().fingerprint};
 }
 
 }  // namespace engram::server

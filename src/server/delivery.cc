@@ -1,9 +1,11 @@
 #include "server/delivery.h"
 
 #include <algorithm>
-#include <format>
 #include <iterator>
 #include <utility>
+
+#include "protocol/openai/wire.h"
+#include "server/report.h"
 
 namespace engram::server {
 
@@ -14,24 +16,8 @@ namespace {
 
 constexpr std::chrono::seconds kPingEvery{3};
 
-// Names and reasons go into header lines: what isn't printable stays out.
-std::string header_text(std::string_view text) {
-    std::string safe(text.substr(0, 512));
-    std::erase_if(safe, [](char c) { return c < 0x20 || c == 0x7F; });
-    return safe;
-}
-
 http::HttpFields headers_of(const http::HttpRequest &request, const ChatStarted &started) {
-    http::HttpFields headers{{"x-engram-agent", header_text(started.agent)},
-                             {"x-engram-prompt-tokens", std::to_string(started.prompt_tokens)},
-                             {"x-engram-cached-tokens", std::to_string(started.cached_tokens)},
-                             {"x-engram-tier", started.tier},
-                             {"x-engram-restore-ms", std::format("{:.1f}", started.restore_ms)}};
-    if (!started.repairs.empty()) headers.emplace_back("x-engram-repairs", std::to_string(started.repairs.size()));
-    if (started.miss) {
-        headers.emplace_back("x-engram-miss",
-                             header_text(std::format("{} at token {}", started.miss->reason, started.miss->at_token)));
-    }
+    http::HttpFields headers = report_headers(started);
     if (dialect_of(request) == Dialect::anthropic) headers.emplace_back("request-id", request.id);
     return headers;
 }
@@ -46,7 +32,9 @@ void Delivery::take(const ChatEvent &event, const Frames &frames) {
         return;
     }
     begin();
-    if (!idle) return write(frames(event));
+    if (!idle) write(frames(event));
+    if (form_.report && std::holds_alternative<ChatStarted>(event)) write(form_.report(report_json(started_, form_.divergence)));
+    if (!idle) return;
     if (Clock::now() - written_ > kPingEvery) write(form_.ping);
 }
 
@@ -102,10 +90,21 @@ ApiResult<void> Delivery::finish(const std::function<std::string()> &last_frames
         return {};
     }
     ENGRAM_ASSIGN(std::string text, body());
+    if (form_.report) {
+        OrderedJson json = OrderedJson::parse(text);
+        json["engram"].update(report_json(started_, form_.divergence));  // OpenAI's answers have one already
+        text = protocol::openai::dump(json);
+    }
     http::HttpAnswer whole = json_answer(std::move(text));
     std::ranges::move(headers_of(request_, started_), std::back_inserter(whole.headers));
     responder_.send(whole);
     return {};
+}
+
+std::optional<AgentManager::Divergence> divergence_of(const Caller &caller, const ChatRequest &chat) {
+    auto divergence = caller.agents->divergence(chat);
+    if (!divergence) return std::nullopt;  // a new agent; or a request that is refused anyway
+    return std::move(*divergence);
 }
 
 ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http::HttpRequest &request,
@@ -113,7 +112,12 @@ ApiResult<void> answer(App &app, const Caller &caller, ChatCall call, const http
     if (!call.chat.agent.empty()) ENGRAM_TRY(app.check_agent_quota(caller, call.chat.agent));
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
-    Delivery delivery(app, caller, request, responder, {.stream = call.stream, .ping = call.ping, .account = call.chat.agent});
+    Delivery delivery(app, caller, request, responder,
+                      {.stream = call.stream,
+                       .ping = call.ping,
+                       .account = call.chat.agent,
+                       .report = call.report,
+                       .divergence = call.report ? divergence_of(caller, call.chat) : std::nullopt});
     const auto done =
         caller.agents->chat(call.chat, [&](const ChatEvent &event) { delivery.take(event, call.take); }, request.stop);
     if (!done) {

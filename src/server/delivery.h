@@ -18,6 +18,9 @@ class Delivery {
         bool stream = false;
         std::string ping;     // a frame that says nothing
         std::string account;  // the agent in the ledger; empty: none that has a name
+        // Given: the answer tells what became of its prompt; a stream in this frame.
+        std::function<std::string(const OrderedJson &report)> report = {};
+        std::optional<AgentManager::Divergence> divergence = {};
     };
     using Frames = std::function<std::string(const ChatEvent &)>;
 
@@ -48,5 +51,8 @@ class Delivery {
     Clock::time_point written_;
     std::optional<Clock::time_point> said_;
 };
+
+// Of the request as it comes, for a report; nullopt: it can't be compared.
+std::optional<AgentManager::Divergence> divergence_of(const Caller &caller, const ChatRequest &chat);
 
 }  // namespace engram::server

@@ -71,7 +71,12 @@ Metrics::Metrics()
                    .Name("engram_restore_seconds")
                    .Help("Bringing KV back from memory or disk")
                    .Register(registry_)
-                   .Add({}, kRestoreSeconds)) {}
+                   .Add({}, kRestoreSeconds)),
+      queue_(BuildHistogram()
+                 .Name("engram_queue_seconds")
+                 .Help("From a request's arrival until it was admitted to the context")
+                 .Register(registry_)
+                 .Add({}, kTtftSeconds)) {}
 
 void Metrics::answered(std::string_view route, int status) {
     requests_.Add({{"route", std::string(route)}, {"status", std::to_string(status)}}).Increment();
@@ -86,6 +91,7 @@ void Metrics::started(std::string_view tenant, const ChatStarted &started) {
     if (started.cached_tokens > 0) tokens(started.tier, started.cached_tokens);
     tokens("computed", started.prompt_tokens - started.cached_tokens);
     if (started.tier == "memory" || started.tier == "disk") restore_.Observe(started.restore_ms / 1000.0);
+    queue_.Observe(started.queue_ms / 1000.0);
     if (started.miss) misses_.Add({{"reason", kind_of(*started.miss)}}).Increment();
 }
 

@@ -32,7 +32,7 @@ class Metrics {
   private:
     prometheus::Registry registry_;
     prometheus::Family<prometheus::Counter> &requests_, &refusals_, &prompt_tokens_, &answer_tokens_, &misses_;
-    prometheus::Histogram &ttft_, &gap_, &restore_;
+    prometheus::Histogram &ttft_, &gap_, &restore_, &queue_;
 };
 
 }  // namespace engram::server

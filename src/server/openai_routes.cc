@@ -1,5 +1,4 @@
 // POST /v1/chat/completions, /v1/completions and /v1/embeddings.
-#include <format>
 #include <span>
 
 #include "protocol/openai/chat_answer.h"
@@ -9,6 +8,7 @@
 #include "server/app.h"
 #include "server/client_headers.h"
 #include "server/delivery.h"
+#include "server/report.h"
 
 namespace engram::server {
 namespace {
@@ -30,7 +30,19 @@ ApiResult<void> chat_completions(App &app, const http::HttpRequest &request, htt
                   .take = {},
                   .end = {},
                   .fail = {},
-                  .whole = {}};
+                  .whole = {},
+                  .report = {}};
+    ENGRAM_ASSIGN(const bool report, wants_report(request, body));
+    if (report) {
+        call.report = [head](const OrderedJson &told) {
+            return sse_frame({{"id", head.id},
+                              {"object", "chat.completion.chunk"},
+                              {"created", head.created_s},
+                              {"model", head.model},
+                              {"choices", OrderedJson::array()},
+                              {"engram", told}});
+        };
+    }
     if (parsed.stream) {
         const auto stream = std::make_shared<ChatStream>(head, options);
         call.take = [stream](const ChatEvent &event) { return stream->frames(event); };
@@ -84,16 +96,26 @@ ApiResult<void> completions(App &app, const http::HttpRequest &request, http::Ht
     return delivery.finish([&] { return stream.end(); }, [&]() -> ApiResult<std::string> { return dump(collector.json()); });
 }
 
-ApiResult<void> embeddings(App &app, const http::HttpRequest &request, http::HttpResponder &) {
-    ENGRAM_TRY(app.caller(request, Scope::chat));
+ApiResult<void> embeddings(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     ENGRAM_ASSIGN(const EmbeddingRequest parsed, parse_embedding_request(body));
     ENGRAM_TRY(app.check_model(parsed.model));
-    return std::unexpected(
-        ApiError{.kind = ApiErrorKind::unsupported,
-                 .message = std::format("The model `{}` writes text and makes no embeddings: serve an embedding model for them.",
-                                        app.model_name()),
-                 .param = "model"});
+    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
+    responder.set_tenant(caller.tenant);
+    std::vector<std::vector<float>> vectors;
+    std::uint64_t tokens = 0;
+    for (const EmbeddingInput &input : parsed.inputs) {
+        if (request.stop.stop_requested()) break;  // nobody waits for the rest
+        auto embedding = input.tokens.empty() ? caller.agents->embed(input.text) : caller.agents->embed(input.tokens);
+        if (!embedding) return std::unexpected(api_error(embedding.error()));
+        vectors.push_back(std::move(embedding->vector));
+        tokens += embedding->tokens;
+    }
+    app.tenants().record(caller.tenant, {}, {.requests = 1, .computed_tokens = tokens});
+    ENGRAM_ASSIGN(const OrderedJson answer, embedding_answer(parsed, app.answer_model(parsed.model), vectors, tokens));
+    responder.send(json_answer(answer));
+    return {};
 }
 
 }  // namespace

@@ -12,21 +12,21 @@ ApiResult<void> live(App &, const http::HttpRequest &, http::HttpResponder &resp
     return {};
 }
 
-// The model is loaded before the server listens; what is left is that it is going down.
+// No: it is going down, or another model is being loaded.
 ApiResult<void> ready(App &app, const http::HttpRequest &, http::HttpResponder &responder) {
-    const bool stopping = app.stopping();
+    const std::string_view status = app.stopping() ? "stopping" : app.models().ready() ? "ok" : "loading";
     http::HttpAnswer answer =
-        json_answer(OrderedJson{{"status", stopping ? "stopping" : "ok"}, {"model", app.model_name()}}, stopping ? 503 : 200);
-    if (stopping) answer.headers.emplace_back("retry-after", "5");
+        json_answer(OrderedJson{{"status", status}, {"model", app.model().name}}, status == "ok" ? 200 : 503);
+    if (status != "ok") answer.headers.emplace_back("retry-after", "5");
     responder.send(answer);
     return {};
 }
 
 ApiResult<void> metrics(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    ENGRAM_TRY(app.caller(request, Scope::admin));
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::admin));
     responder.send({.status = 200,
                     .headers = {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
-                    .body = app.metrics().text(app.default_agents().stats(), app.in_flight())});
+                    .body = app.metrics().text(caller.model.default_agents().stats(), app.in_flight())});
     return {};
 }
 

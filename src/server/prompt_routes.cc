@@ -1,7 +1,12 @@
-// What a prompt becomes, and what is stored: POST /v1/render, /v1/tokenize, /v1/detokenize, GET /v1/store.
+// What a prompt becomes, and what is stored: POST /v1/render, /v1/divergence, /v1/tokenize, /v1/detokenize, GET /v1/store.
+#include "core/random_name.h"
+#include "protocol/anthropic/request.h"
 #include "protocol/openai/chat_request.h"
+#include "protocol/openai/responses_request.h"
 #include "server/app.h"
 #include "server/client_headers.h"
+#include "server/earlier_responses.h"
+#include "server/report.h"
 
 namespace engram::server {
 namespace {
@@ -10,20 +15,49 @@ using namespace protocol;
 
 constexpr std::size_t kMostTokens = 1U << 20U;
 
-// The body of a chat completion: its messages and tools.
+// The body of any request for an answer: a message's with the header anthropic-version, else a response's when it has `input`,
+// else a chat completion's. The agent is the path's, where it has one.
+ApiResult<ChatRequest> request_of(App &app, const Caller &caller, const http::HttpRequest &request) {
+    ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
+    ChatRequest chat;
+    if (dialect_of(request) == Dialect::anthropic) {
+        const auto headers = [&request](std::string_view name) { return request.header(name); };
+        ENGRAM_ASSIGN(anthropic::MessagesRequest parsed, anthropic::parse_count_request(body, headers));
+        chat = std::move(parsed.chat);
+    } else if (body.contains("input")) {
+        ENGRAM_ASSIGN(openai::ResponsesRequest parsed,
+                      openai::parse_responses_request(body, EarlierResponses(app, caller), random_name("")));
+        chat = std::move(parsed.chat);
+        take_client_headers(request, chat);
+    } else {
+        ENGRAM_ASSIGN(openai::ChatCompletionRequest parsed, openai::parse_chat_request(body));
+        chat = std::move(parsed.chat);
+        take_client_headers(request, chat);
+    }
+    ENGRAM_TRY(app.check_model(chat.model));
+    if (const std::string_view id = request.parameter("id"); !id.empty()) chat.agent = id;
+    return chat;
+}
+
 ApiResult<void> render(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
-    ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
-    ENGRAM_ASSIGN(openai::ChatCompletionRequest parsed, openai::parse_chat_request(body));
-    ENGRAM_TRY(app.check_model(parsed.chat.model));
-    take_client_headers(request, parsed.chat);
-    const auto prompt = caller.agents->render(parsed.chat);
+    ENGRAM_ASSIGN(const ChatRequest chat, request_of(app, caller, request));
+    const auto prompt = caller.agents->render(chat);
     if (!prompt) return std::unexpected(api_error(prompt.error()));
     responder.send(json_answer(OrderedJson{{"text", prompt->text},
                                            {"tokens", prompt->tokens},
                                            {"known_tokens", prompt->known_tokens},
                                            {"agent", openai::text_or_null(prompt->agent)},
                                            {"repairs", prompt->repairs}}));
+    return {};
+}
+
+ApiResult<void> divergence(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
+    ENGRAM_ASSIGN(const ChatRequest chat, request_of(app, caller, request));
+    const auto found = caller.agents->divergence(chat);
+    if (!found) return std::unexpected(api_error(found.error()));
+    responder.send(json_answer(divergence_json(*found)));
     return {};
 }
 
@@ -73,8 +107,12 @@ ApiResult<void> store(App &app, const http::HttpRequest &request, http::HttpResp
 }  // namespace
 
 std::vector<http::HttpRoute> prompt_routes(App &app) {
-    return {route(app, "POST", "/v1/render", render), route(app, "POST", "/v1/tokenize", tokenize),
-            route(app, "POST", "/v1/detokenize", detokenize), route(app, "GET", "/v1/store", store)};
+    return {route(app, "POST", "/v1/render", render),
+            route(app, "POST", "/v1/divergence", divergence),
+            route(app, "POST", "/v1/agents/{id}/divergence", divergence),
+            route(app, "POST", "/v1/tokenize", tokenize),
+            route(app, "POST", "/v1/detokenize", detokenize),
+            route(app, "GET", "/v1/store", store)};
 }
 
 }  // namespace engram::server

@@ -7,6 +7,8 @@
 #include "server/app.h"
 #include "server/client_headers.h"
 #include "server/delivery.h"
+#include "server/earlier_responses.h"
+#include "server/report.h"
 
 namespace engram::server {
 namespace {
@@ -15,31 +17,6 @@ using namespace protocol;
 using namespace protocol::openai;
 
 constexpr std::string_view kIdPrefix = "resp_";
-
-// Earlier responses of one tenant, as the request's parser asks for them.
-class Earlier final : public StoredResponses {
-  public:
-    Earlier(App &app, const Caller &caller) : app_(app), caller_(caller) {}
-
-    std::optional<std::vector<ChatMessage>> conversation(std::string_view response_id) const override {
-        const auto stored = app_.responses().find(caller_.tenant, response_id);
-        if (!stored || !*stored) return std::nullopt;
-        auto said = caller_.agents->said_until(response_id);
-        if (!said || said->size() < (*stored)->instruction_messages) return std::nullopt;
-        said->erase(said->begin(), said->begin() + static_cast<std::ptrdiff_t>((*stored)->instruction_messages));
-        return std::move(*said);
-    }
-
-    std::optional<OrderedJson> item(std::string_view item_id) const override {
-        auto item = app_.responses().item(caller_.tenant, item_id);
-        if (!item) return std::nullopt;
-        return std::move(*item);
-    }
-
-  private:
-    App &app_;
-    const Caller &caller_;
-};
 
 ApiResult<StoredResponse> stored_response(App &app, const Caller &caller, std::string_view id) {
     auto stored = app.responses().find(caller.tenant, id);
@@ -53,7 +30,8 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
     AnswerHead head = answer_head(app, kIdPrefix, {});
     const std::string suffix = head.id.substr(kIdPrefix.size());
-    ENGRAM_ASSIGN(ResponsesRequest parsed, parse_responses_request(body, Earlier(app, caller), suffix, app.options().sampling));
+    ENGRAM_ASSIGN(ResponsesRequest parsed,
+                  parse_responses_request(body, EarlierResponses(app, caller), suffix, app.options().sampling));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
     head.model = app.answer_model(parsed.chat.model);
     take_client_headers(request, parsed.chat);
@@ -61,8 +39,15 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     if (parsed.store) parsed.chat.answer_id = head.id;
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     ResponsesAnswer answer(head, parsed, suffix);
-    Delivery delivery(app, caller, request, responder,
-                      {.stream = parsed.stream, .ping = std::string(kSsePing), .account = parsed.chat.agent});
+    Delivery::Form form{.stream = parsed.stream, .ping = std::string(kSsePing), .account = parsed.chat.agent};
+    ENGRAM_ASSIGN(const bool report, wants_report(request, body));
+    if (report) {
+        form.divergence = divergence_of(caller, parsed.chat);
+        form.report = [](const OrderedJson &told) {
+            return sse_frame({{"type", "engram.report"}, {"engram", told}}, "engram.report");
+        };
+    }
+    Delivery delivery(app, caller, request, responder, std::move(form));
     bool begun = false;
     const auto take = [&](const ChatEvent &event) {
         std::string frames = std::exchange(begun, true) ? std::string() : answer.begin();
@@ -122,7 +107,7 @@ ApiResult<void> input_items(App &app, const http::HttpRequest &request, http::Ht
 ApiResult<void> input_tokens(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::chat));
     ENGRAM_ASSIGN(const OrderedJson body, parse_body(request.body, app.options().max_body_bytes));
-    ENGRAM_ASSIGN(ResponsesRequest parsed, parse_responses_request(body, Earlier(app, caller), random_name("")));
+    ENGRAM_ASSIGN(ResponsesRequest parsed, parse_responses_request(body, EarlierResponses(app, caller), random_name("")));
     ENGRAM_TRY(app.check_model(parsed.chat.model));
     take_client_headers(request, parsed.chat);
     const auto prompt = caller.agents->render(parsed.chat);

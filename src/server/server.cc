@@ -34,7 +34,9 @@ class Server::Impl {
         app->begin_to_stop();
         http->stop(drain);
         http.reset();
-        return app->default_agents().save_everything();
+        const auto model = app->models().use();
+        if (!model) return {};  // there is none, so nothing is dirty
+        return model->default_agents().save_everything();
     }
 };
 
@@ -43,7 +45,9 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
         return fail(ErrorCode::invalid_argument, "HTTPS needs both a certificate and its private key; one of them is missing");
     }
     auto impl = std::make_unique<Impl>();
-    ENGRAM_ASSIGN(std::unique_ptr<AgentManager> agents, AgentManager::open(options.manager));
+    options.manager.keep_to_model = true;
+    ENGRAM_ASSIGN(auto models, server::ModelHost::open(options.manager, options.model_name));
+    server::remove_passing_files(options.manager.home);  // nobody else has the store open now
     ENGRAM_ASSIGN(auto responses, server::ResponseStore::open(options.manager.home / "responses.db"));
     ENGRAM_ASSIGN(auto tenants, Tenants::open(options.manager.home));
     ENGRAM_TRY(responses->remove_older_than(system_clock().wall_ms() / 1000 - kResponseLifeSeconds));
@@ -61,7 +65,7 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     web.limits.workers = options.max_waiting + options.manager.model.max_running + 32;  // those that ask for no answer too
     impl->app = std::make_unique<server::App>(
         std::move(options),
-        server::App::Parts{.agents = std::move(agents), .responses = std::move(responses), .tenants = std::move(tenants)});
+        server::App::Parts{.models = std::move(models), .responses = std::move(responses), .tenants = std::move(tenants)});
     web.routes = all_routes(*impl->app);
     ENGRAM_ASSIGN(impl->http, http::HttpServer::start(std::move(web)));
     return std::unique_ptr<Server>(new Server(std::move(impl)));
@@ -76,8 +80,6 @@ std::vector<std::pair<std::string, std::string>> Server::routes() const { return
 std::uint16_t Server::port() const { return impl_->http->port(); }
 
 std::string Server::address() const { return impl_->http->address(); }
-
-AgentManager &Server::agents() const { return impl_->app->default_agents(); }
 
 Result<void> Server::stop(std::chrono::milliseconds drain) { return impl_->stop(drain); }
 

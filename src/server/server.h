@@ -61,7 +61,6 @@ class Server {
     std::vector<std::pair<std::string, std::string>> routes() const;  // method and pattern
     std::uint16_t port() const;
     std::string address() const;
-    AgentManager &agents() const;  // of the default tenant
 
     // New requests get 503 with Retry-After; answers under way have so long to finish, then they are ended as if their clients
     // had gone. What was said is committed, and on disk when this returns.

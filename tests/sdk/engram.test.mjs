@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 
-import { kTold, Server } from "./server.mjs";
+import { events, kTold, Server } from "./server.mjs";
 
 let server;
 before(async () => {
@@ -92,6 +92,51 @@ describe("prompts", () => {
     assert.equal((await call("POST", "/v1/detokenize", { tokens: prompt.tokens })).text, prompt.text);
     assert.ok(tokens.length > 0);
     await call("POST", "/v1/detokenize", { tokens: [99999999] }, 400);
+  });
+
+  test("tell where they leave what was said", async () => {
+    const said = { role: "user", content: `The harbour opens at six. ${"The library closes in the evening. ".repeat(20)}` };
+    const answer = await call("POST", "/v1/chat/completions", { messages: [said], max_tokens: 8 });
+    const next = [said, answer.choices[0].message, { role: "user", content: "When?" }];
+    const goesOn = await call("POST", "/v1/divergence", { messages: next });
+    assert.equal(goesOn.diverges, false, JSON.stringify(goesOn));
+    assert.equal(goesOn.common_tokens, goesOn.remembered_tokens);
+    assert.ok(goesOn.common_tokens >= answer.usage.total_tokens - 1); // an answer that was cut ends before its last token
+    const changed = [{ role: "user", content: said.content.replace("six", "ten") }, ...next.slice(1)];
+    const leaves = await call("POST", "/v1/divergence", { messages: changed });
+    assert.equal(leaves.place, "messages[0].content");
+    assert.match(leaves.before + leaves.prompt, /opens at ten/);
+    assert.match(leaves.before + leaves.remembered, /opens at six/);
+    await call("POST", "/v1/agents/nobody/divergence", { messages: next }, 404);
+
+    // The same as part of an answer, for whoever asks for it.
+    const reported = await call("POST", "/v1/chat/completions", { messages: changed, max_tokens: 8, engram: true });
+    assert.equal(reported.engram.divergence.place, "messages[0].content");
+    assert.equal(reported.engram.cached_tokens, reported.usage.prompt_tokens_details.cached_tokens);
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "x-engram-report": "true" },
+      body: JSON.stringify({ messages: next, max_tokens: 8, stream: true }),
+    });
+    const chunks = [];
+    for await (const [, data] of events(response)) if (data !== "[DONE]") chunks.push(JSON.parse(data));
+    const reports = chunks.filter((chunk) => chunk.engram?.divergence);
+    assert.equal(reports.length, 1);
+    assert.ok(reports[0].engram.cached_tokens >= answer.usage.total_tokens - 2);
+    const message = { model: "engram-nano", max_tokens: 8, messages: [said], engram: true };
+    assert.equal((await call("POST", "/v1/messages", message)).engram.tier, "hot");
+    const input = { input: "Hello there", max_output_tokens: 16, engram: true };
+    assert.ok((await call("POST", "/v1/responses", input)).engram.prompt_tokens > 0);
+    await call("POST", "/v1/chat/completions", { messages: next, engram: "yes" }, 400);
+  });
+
+  test("of an agent count as its own", async () => {
+    await call("POST", "/v1/agents", { id: "counted" }, 201);
+    const turn = await call("POST", "/v1/agents/counted/turn", { prompt: "Hello", max_tokens: 8 });
+    const { agent, usage } = await call("GET", "/v1/agents/counted/stats");
+    assert.equal(agent.tokens, turn.prompt_tokens + turn.answer_tokens);
+    assert.deepEqual([usage.requests, usage.computed_tokens, usage.generated_tokens], [1, turn.computed_tokens, turn.answer_tokens]);
+    await call("GET", "/v1/agents/nobody/stats", undefined, 404);
   });
 
   test("and what is stored", async () => {

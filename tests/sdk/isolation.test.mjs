@@ -1,7 +1,6 @@
 // Three tenants, eight agents, more than the context holds, all at once: nobody hears another's secret, every count is right.
 // ENGRAM_REQUESTS says how many requests; the full measure is 2,000.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
 
 import { Server } from "./server.mjs";
@@ -11,18 +10,11 @@ const kTenants = ["red", "green", "blue"];
 let server;
 const keys = {};
 
-function engram(...words) {
-  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ENGRAM_")));
-  const done = spawnSync(process.env.ENGRAM_PROGRAM, [...words, "--home", server.home], { encoding: "utf8", env: environment });
-  assert.equal(done.status, 0, done.stderr);
-  return done.stdout.trim();
-}
-
 before(async () => {
   server = await Server.start(["--context", "2048"]);
   for (const tenant of kTenants) {
-    engram("tenant", "set", tenant, "--requests", "unlimited");
-    keys[tenant] = engram("key", "create", "--tenant", tenant);
+    server.command("tenant", "set", tenant, "--requests", "unlimited");
+    keys[tenant] = server.command("key", "create", "--tenant", tenant);
   }
   await new Promise((resolve) => setTimeout(resolve, 2500)); // the running server learns of them
 });
@@ -79,13 +71,13 @@ test(`${kRequests} requests of eight agents keep to themselves`, async () => {
     }
   };
   await Promise.all(Array.from({ length: 8 }, (_, index) => client(index)));
-  const usage = JSON.parse(engram("usage", "--by", "tenant", "--json"));
+  const usage = JSON.parse(server.command("usage", "--by", "tenant", "--json"));
   assert.deepEqual(usage.map((row) => row.tenant).filter((name) => kTenants.includes(name)).sort(), [...kTenants].sort());
 });
 
 test("a quota lets no more in than it says, and a revoked key nobody", async () => {
-  engram("tenant", "set", "red", "--agents", "1");
-  engram("tenant", "set", "blue", "--requests", "0");
+  server.command("tenant", "set", "red", "--agents", "1");
+  server.command("tenant", "set", "blue", "--requests", "0");
   await new Promise((resolve) => setTimeout(resolve, 2500));
   const body = { messages: [{ role: "user", content: "Hello" }], max_tokens: 4 };
   // A request that names an agent makes it; the one that is there goes on.
@@ -95,9 +87,9 @@ test("a quota lets no more in than it says, and a revoked key nobody", async () 
   }
   assert.equal((await ask("blue", "POST", "/v1/chat/completions", body)).status, 429);
   assert.equal((await ask("green", "POST", "/v1/chat/completions", body)).status, 200);
-  const list = JSON.parse(engram("key", "list", "--json"));
+  const list = JSON.parse(server.command("key", "list", "--json"));
   const key = list.find((row) => row.tenant === "green");
-  engram("key", "revoke", key.id);
+  server.command("key", "revoke", key.id);
   await new Promise((resolve) => setTimeout(resolve, 2500));
   assert.equal((await ask("green", "POST", "/v1/chat/completions", body)).status, 401);
 });

@@ -1,11 +1,14 @@
 // A server of its own for each test file: the program, the embedded model, a home folder that goes with it.
-import { spawn } from "node:child_process";
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { once } from "node:events";
 
 const ENGRAM = process.env.ENGRAM_PROGRAM;
+
+const kEnvironment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ENGRAM_")));
 
 export class Server {
   static async start(flags = []) {
@@ -17,10 +20,9 @@ export class Server {
   }
 
   async run() {
-    const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ENGRAM_")));
     const settings = ["--home", this.home, "--port", "0", "--threads", "1", "--context", "8192", "--temp", "0"];
     this.child = spawn(ENGRAM, ["serve", "--json", ...settings, ...this.flags], {
-      env: environment,
+      env: kEnvironment,
       stdio: ["ignore", "pipe", "inherit"],
     });
     let said = "";
@@ -29,6 +31,16 @@ export class Server {
       if (said.includes("\n")) break;
     }
     this.url = JSON.parse(said).address;
+  }
+
+  // Another command of the program, and one on the same home folder.
+  static program(...words) {
+    const done = spawnSync(ENGRAM, words, { encoding: "utf8", env: kEnvironment });
+    assert.equal(done.status, 0, done.stderr);
+    return done.stdout.trim();
+  }
+  command(...words) {
+    return Server.program(...words, "--home", this.home);
   }
 
   // As a crash does: nothing is written any more.
@@ -64,6 +76,20 @@ export class Server {
       // Not every answer is JSON.
     }
     return { status: response.status, headers: response.headers, text, json };
+  }
+}
+
+// A stream's events as they come: name (or "message") and data.
+export async function* events(response) {
+  let text = "";
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const frame = text.slice(0, end);
+      text = text.slice(end + 2);
+      const data = frame.match(/^data: (.*)$/m);
+      if (data) yield [frame.match(/^event: (.*)$/m)?.[1] ?? "message", data[1]];
+    }
   }
 }
 

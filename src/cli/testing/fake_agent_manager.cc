@@ -245,6 +245,20 @@ Result<std::string> AgentManager::detokenise(std::span<const std::int32_t>) cons
     return fail(ErrorCode::unsupported, "there is no model");
 }
 
+Result<AgentManager::Divergence> AgentManager::divergence(const ChatRequest &) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+Result<AgentManager::Embedding> AgentManager::embed(std::string_view) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+Result<AgentManager::Embedding> AgentManager::embed(std::span<const std::int32_t>) const {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
+Result<void> AgentManager::adopt(std::string_view) { return fail(ErrorCode::unsupported, "there is no model"); }
+
 Result<std::vector<ChatMessage>> AgentManager::said_until(std::string_view) const {
     return fail(ErrorCode::unsupported, "there is no model");
 }

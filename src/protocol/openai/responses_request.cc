@@ -169,7 +169,7 @@ ApiResult<ResponsesRequest> parse_responses_request(const OrderedJson &json, con
     ENGRAM_TRY(read_include(body, request));
     ENGRAM_TRY(read_memory_fields(body, chat));
     ENGRAM_TRY(must_be_one_of(body["truncation"], {"auto", "disabled"}));
-    request.may_truncate = body["truncation"].json() == "auto";
+    request.chat.may_truncate = body["truncation"].json() == "auto";
     ENGRAM_ASSIGN(request.store, body["store"].boolean_or(true));
     ENGRAM_ASSIGN(request.stream, body["stream"].boolean_or(false));
     request.echo = echo_json(body, request, std::move(tools));

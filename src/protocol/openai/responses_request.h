@@ -42,7 +42,6 @@ struct ResponsesRequest {
     bool stream = false;
     bool store = true;
     // When the prompt is too long, messages from the conversation's begin may be left out (not the instructions). Deprecated.
-    bool may_truncate = false;
     bool encrypted_thinking = false;  // a reasoning item has `encrypted_content` too, for clients that keep only that
     // chat.messages without the instructions: with the answer behind them, the stored conversation.
     std::size_t instruction_messages = 0;  // 0 or 1: how many of chat.messages are instructions

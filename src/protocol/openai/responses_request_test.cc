@@ -57,7 +57,7 @@ TEST(ResponsesRequestTest, FieldsAreRepeatedAsTheyCame) {
     EXPECT_EQ(chat.retention, Retention::one_day);
     EXPECT_EQ(chat.format, AnswerFormat::json_schema);
     EXPECT_EQ(chat.tool_choice.use, ToolUse::named);
-    EXPECT_TRUE(chat.thinks && chat.tools.at(0).strict && request.may_truncate && request.encrypted_thinking && request.stream);
+    EXPECT_TRUE(chat.thinks && chat.tools.at(0).strict && chat.may_truncate && request.encrypted_thinking && request.stream);
     EXPECT_FALSE(request.store);
 }
 
