@@ -20,11 +20,22 @@
 // background; writes wait for the count) before a file is written; memory_budget_bytes covers the memory tier; images waiting to
 // be written count against queue_budget_bytes, and are found by reads (they are warm).
 //
-// Eviction from disk, when a write needs room: first what nobody claims (superseded states, oldest use first), then claimed parts
-// by eviction_score (core/eviction_score.h), deepest position first within a chain, never pinned ones, never parts of the
-// claimant that is being written, never another tenant's. When nothing may go, the put's result is over_budget and nothing was
-// written. What is put for a claimant counts as claimed by it until its next claim() or release(). So load all claims before the
-// first put, and claim the prefix that was found for an agent before its new parts are put.
+// Eviction from disk, when a write needs room: first what nobody claims (superseded states, oldest use first), then claimed
+// parts: of claimants without a promise (Claim::kept_until_ms) before those with one, in that order by eviction_score
+// (core/eviction_score.h), deepest position first within a chain, never pinned ones, never parts of the claimant that is being
+// written. When nothing may go, the put's result is over_budget and nothing was written. What is put for a claimant counts as
+// claimed by it until its next claim() or release(). So load all claims before the first put, and claim the prefix that was found
+// for an agent before its new parts are put.
+//
+// Tenants: a part belongs to one, since ids are salted with it. A tenant's own limit (limit()) is made room under with its own
+// parts only. What can't be made to fit isn't written, and is counted as refused: no error of the store's, and none that another
+// tenant hears of. Under the budgets that all share, disk and memory alike, a tenant's fair share is the budget divided by the
+// tenants that have something there. Who is above his share makes room with his own parts; who isn't takes from those above
+// theirs, from the one with most first, and not below the share (to within a part). So nobody loses what is within his share by
+// another's writes, and nobody can fill a budget for good.
+//
+// Whose a file is follows from who puts or claims it, not from its header: at start the registry's manifests name every file that
+// is needed, and the others are removed. Until then a file belongs to nobody ("").
 //
 // Evicted parts leave memory as well, so that what is found in memory only is queued, could not be written, or was quarantined
 // since.
@@ -74,6 +85,9 @@ struct Claim {
     std::string tenant;
     bool pinned = false;            // never evicted
     std::int64_t last_used_ms = 0;  // wall clock
+    std::int64_t kept_until_ms =
+        0;                     // until then (wall clock) evicted only after everything of the tenant's without such a promise
+    std::string account = {};  // whom its bytes are counted for in stored(); empty: nobody in particular
     double recompute_ms_per_token = 1.0;
     std::vector<PartKey> parts;  // in order of position
 };
@@ -83,6 +97,30 @@ struct PutRequest {
     PartImage image;
     std::string claimant;  // whose write it is; its parts are never victims of this write
     std::string tenant;
+};
+
+// The most that a tenant's parts may take; a limit that isn't there limits nothing.
+struct TenantLimits {
+    std::optional<std::uint64_t> disk_bytes, memory_bytes;
+    bool operator==(const TenantLimits &) const = default;
+};
+
+// What a tenant has here. Parts that its agents share count once.
+struct TenantUse {
+    std::string tenant;  // empty: files that nobody has claimed yet
+    TenantLimits limits;
+    std::uint64_t disk_bytes = 0, disk_parts = 0, memory_bytes = 0;
+    std::uint64_t refused_parts = 0;  // since open: not written, since its limit left no room
+    std::uint64_t evicted_parts = 0;  // since open, from disk
+};
+
+// What a tenant's account has on disk. A part that several claim is counted for the one that had it first, so that the sum over a
+// tenant's accounts is what it has.
+struct StoredBytes {
+    std::string tenant;
+    std::string account;  // Claim::account
+    std::uint64_t bytes = 0;
+    bool operator==(const StoredBytes &) const = default;
 };
 
 struct ReadOutcome {
@@ -169,6 +207,13 @@ class BlockStore {
     // Replaces what `claim.claimant` claims. Parts that nobody claims any more become the first to be evicted.
     virtual void claim(Claim claim) = 0;
     virtual void release(std::string_view claimant) = 0;
+
+    // Replaces the tenant's limits. What is above them goes at once, as far as it may be evicted. io.
+    virtual Result<void> limit(std::string_view tenant, const TenantLimits &limits) = 0;
+    virtual std::vector<TenantUse> tenants() const = 0;   // by name; waits for the background count
+    virtual std::vector<StoredBytes> stored() const = 0;  // those who have something; waits likewise
+    // Why the tenant's limit refused its last write; empty when that was written. Never waits.
+    virtual std::string refusal(std::string_view tenant) const = 0;
 
     // Deletes unclaimed parts. Returns parts and bytes removed through the report's orphan fields.
     virtual Result<RecoveryReport> remove_unclaimed() = 0;

@@ -4,15 +4,20 @@
 // A part is *claimed* while at least one claimant lists it. A claimant's list is in order of position; its parts leave from the
 // end, so that what remains is always a usable prefix. A part that several claimants share can leave only when it is the last one
 // of all of them.
+//
+// A part belongs to an *account* of its tenant: that of the first claimant that listed it and still does, else the one without a
+// name. So every byte is counted once, for a tenant and for an account.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "store/block_store.h"
@@ -46,9 +51,23 @@ class DiskIndex {
         std::string_view claimant;
         std::string_view tenant;
     };
-    // Parts to remove, first one first, so that at least `bytes` become free; empty when that much can't be freed for this
-    // writer.
-    std::vector<PartKey> victims(std::uint64_t bytes, const Writer &writer, std::int64_t now_ms) const;
+    // Parts to remove, first one first, so that at least `bytes` become free of a budget that all tenants share and that
+    // `incoming` bytes are to be written under; empty when that much can't be freed for this writer.
+    struct Pressure {
+        std::uint64_t bytes = 0, incoming = 0, budget = 0;
+    };
+    std::vector<PartKey> victims(const Pressure &pressure, const Writer &writer, std::int64_t now_ms) const;
+    // Parts of the writer's own tenant, so that `bytes` of what it has become free, or as much of that as can.
+    std::vector<PartKey> own_victims(std::uint64_t bytes, const Writer &writer, std::int64_t now_ms) const;
+
+    std::string_view tenant_of(const PartKey &key) const;  // empty: not known
+    std::uint64_t bytes_of(std::string_view tenant) const;
+    struct TenantBytes {
+        std::string tenant;
+        std::uint64_t bytes = 0, parts = 0;
+    };
+    const std::vector<TenantBytes> &tenants() const { return tenants_; }  // the first one is nobody: ""
+    std::vector<StoredBytes> stored() const;                              // accounts that have something
 
     std::vector<PartKey> unclaimed() const;  // on disk; oldest use first
     std::vector<PartKey> keys() const;       // on disk
@@ -59,34 +78,59 @@ class DiskIndex {
     std::uint64_t unclaimed_parts() const { return unclaimed_.size(); }
 
   private:
-    using TenantNumber = std::uint32_t;  // 0: not known
+    using TenantNumber = std::uint32_t;   // index in tenants_; 0: not known
+    using AccountNumber = std::uint32_t;  // index in accounts_; 0: of nobody who is known
 
     struct Entry {
         std::optional<File> file;
         std::uint32_t claims = 0;  // claimants that list it
-        TenantNumber tenant = 0;
+        AccountNumber account = 0;
     };
     struct Claimant {
-        TenantNumber tenant = 0;
+        AccountNumber account = 0;
         bool pinned = false;
         std::int64_t last_used_ms = 0;
+        std::int64_t kept_until_ms = 0;
         double recompute_ms_per_token = 1.0;
         std::vector<PartKey> parts;  // no part twice
+    };
+    struct Account {
+        TenantNumber tenant = 0;
+        std::string name;
+        std::uint64_t bytes = 0;
     };
     using UnclaimedKey = std::tuple<std::int64_t, BlockId, PartKind>;
 
     class ClaimedVictims;
 
-    TenantNumber tenant_number(std::string_view tenant);
-    void count_claim(const PartKey &key, TenantNumber tenant);
-    void uncount_claim(const PartKey &key);
+    // Parts that are to go, and what that frees.
+    struct Choice {
+        std::vector<PartKey> parts;
+        std::uint64_t freed = 0;
+    };
+    void take_unclaimed(Choice &choice, std::uint64_t bytes, TenantNumber tenant) const;
+    void take_claimed(Choice &choice, std::uint64_t bytes, TenantNumber tenant, std::string_view spared,
+                      std::int64_t now_ms) const;
+
+    std::optional<TenantNumber> known_tenant(std::string_view tenant) const;
+    AccountNumber account_number(std::string_view tenant, std::string_view name);
+    TenantNumber tenant_of(const Entry &entry) const { return accounts_[entry.account].tenant; }
+    void count_bytes(AccountNumber account, const File &file);
+    void uncount_bytes(AccountNumber account, const File &file);
+    void assign(Entry &entry, AccountNumber account);
+    void count_claim(const PartKey &key, AccountNumber account);
+    // `stays`: the claimant goes on listing it.
+    void uncount_claim(const PartKey &key, AccountNumber account, bool stays);
     void enter_unclaimed(const PartKey &key, const File &file);
     void leave_unclaimed(const PartKey &key, const File &file);
     void forget_if_empty(const PartKey &key);
 
     std::unordered_map<PartKey, Entry> entries_;
     std::unordered_map<std::string, Claimant> claimants_;
-    std::unordered_map<std::string, TenantNumber> tenants_;
+    std::vector<TenantBytes> tenants_{TenantBytes{}};
+    std::map<std::string, TenantNumber, std::less<>> tenant_numbers_;
+    std::vector<Account> accounts_{Account{}};
+    std::map<std::pair<TenantNumber, std::string>, AccountNumber> account_numbers_;
     std::set<UnclaimedKey> unclaimed_;
     std::uint64_t bytes_ = 0;
     std::uint64_t parts_ = 0;

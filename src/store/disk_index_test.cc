@@ -25,7 +25,9 @@ class Index : public ::testing::Test {
         index_.claim({.claimant = agent, .tenant = tenant, .pinned = pinned, .last_used_ms = used, .parts = std::move(parts)});
     }
     std::vector<PartKey> victims(std::uint64_t bytes, const std::string &writer = "t/writer", const std::string &tenant = "t") {
-        return index_.victims(bytes, {.claimant = writer, .tenant = tenant}, 100 * kHour);
+        // A budget of which everybody's share is more than anybody has.
+        return index_.victims({.bytes = bytes, .incoming = 100, .budget = 1 << 20}, {.claimant = writer, .tenant = tenant},
+                              100 * kHour);
     }
 
     DiskIndex index_;
@@ -129,6 +131,66 @@ TEST_F(Index, AnotherTenantsPartsStayClaimedOrNot) {
     EXPECT_EQ(victims(100), std::vector{part(3)}) << "a leftover of an unknown owner may go";
     EXPECT_TRUE(victims(101).empty());
     EXPECT_EQ(victims(300, "other/b", "other").size(), 3U);
+}
+
+TEST_F(Index, WhatIsAboveAShareMakesRoomForWhoIsBelowHis) {
+    for (std::uint8_t i = 1; i <= 6; ++i) add(part(i), 100, 0, "rich");
+    for (std::uint8_t i = 7; i <= 9; ++i) add(part(i), 100, 0, "poor");
+    claim("rich/a", {part(1), part(2), part(3), part(4), part(5)}, 0, false, "rich");
+    claim("poor/a", {part(7), part(8), part(9)}, 0, false, "poor");
+    const auto victims = [&](std::uint64_t bytes, std::uint64_t incoming, const std::string &tenant) {
+        return index_.victims({.bytes = bytes, .incoming = incoming, .budget = 900},
+                              {.claimant = tenant + "/writer", .tenant = tenant}, 0);
+    };
+    EXPECT_EQ(victims(100, 100, "poor"), std::vector{part(6)}) << "what nobody claims first";
+    EXPECT_EQ(victims(150, 150, "poor"), (std::vector{part(6), part(5)}));
+    EXPECT_EQ(victims(200, 200, "poor"), (std::vector{part(9), part(8)})) << "above his share afterwards: from himself";
+    EXPECT_EQ(victims(100, 100, "rich"), std::vector{part(6)});
+    EXPECT_EQ(victims(400, 300, "new"), (std::vector<PartKey>{})) << "only 300 are above the share";
+    EXPECT_EQ(victims(300, 300, "new"), (std::vector{part(6), part(5), part(4)}));
+}
+
+TEST_F(Index, WhatWasPromisedLeavesLast) {
+    for (std::uint8_t i = 1; i <= 5; ++i) add(part(i));
+    const auto promise = [&](const std::string &agent, std::vector<PartKey> parts, std::int64_t kept_until_ms) {
+        index_.claim({.claimant = agent, .tenant = "t", .kept_until_ms = kept_until_ms, .parts = std::move(parts)});
+    };
+    promise("t/kept", {part(1), part(2)}, 101 * kHour);
+    promise("t/over", {part(1), part(3)}, 100 * kHour);
+    claim("t/none", {part(4), part(5)}, 99 * kHour);
+    EXPECT_EQ(victims(500), (std::vector{part(3), part(5), part(4), part(2), part(1)})) << "the prefix that they share is kept";
+}
+
+TEST_F(Index, CountsEachByteForOneAccount) {
+    for (std::uint8_t i = 1; i <= 3; ++i) add(part(i), 100, 0, "");
+    const auto stored = [&] {
+        std::string text;
+        for (const StoredBytes &bytes : index_.stored()) {
+            text += bytes.tenant + "/" + bytes.account + "=" + std::to_string(bytes.bytes) + " ";
+        }
+        return text;
+    };
+    const auto claim_for = [&](const std::string &account, const std::string &agent, std::vector<PartKey> parts) {
+        index_.claim({.claimant = agent, .tenant = "t", .account = account, .parts = std::move(parts)});
+    };
+    EXPECT_EQ(stored(), "/=300 ");
+    claim_for("a", "t/a", {part(1), part(2)});
+    claim_for("b", "t/b", {part(1), part(2), part(3)});
+    EXPECT_EQ(stored(), "t/a=200 t/b=100 ");
+    index_.hold(part(4), "t/a", "t", 0);
+    add(part(4), 10, 0, "t");
+    EXPECT_EQ(stored(), "t/a=210 t/b=100 ");
+    claim_for("a", "t/a", {part(1), part(4)});
+    EXPECT_EQ(stored(), "t/a=110 t/b=100 t/=100 ") << "what a gave up is b's with its next claim";
+    claim_for("b", "t/b", {part(1), part(2), part(3)});
+    EXPECT_EQ(stored(), "t/a=110 t/b=200 ");
+    add(part(2), 50, 0, "t");
+    index_.erase(part(3));
+    EXPECT_EQ(stored(), "t/a=110 t/b=50 ");
+    index_.release("t/a");
+    index_.release("t/b");
+    EXPECT_EQ(stored(), "t/=160 ");
+    EXPECT_EQ(index_.bytes_of("t"), index_.bytes());
 }
 
 TEST_F(Index, PartsOfOnePositionLeaveTogetherFromTheEnd) {

@@ -168,7 +168,7 @@ std::optional<PartImage> DiskStore::memory_image(const PartKey &key) {
 
 void DiskStore::keep_in_memory(const PartKey &key, const PartImage &image) {
     const std::scoped_lock lock(mutex_);
-    memory_.insert(key, image);
+    memory_.insert(key, image, index_.tenant_of(key));
 }
 
 void DiskStore::drop_from_memory(std::span<const PartKey> keys) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <unordered_set>
@@ -39,6 +40,10 @@ class DiskStore final : public BlockStore {
     void drop_from_memory(std::span<const PartKey> keys) override;
     void claim(Claim claim) override;
     void release(std::string_view claimant) override;
+    Result<void> limit(std::string_view tenant, const TenantLimits &limits) override;
+    std::vector<TenantUse> tenants() const override;
+    std::vector<StoredBytes> stored() const override;
+    std::string refusal(std::string_view tenant) const override;
     Result<RecoveryReport> remove_unclaimed() override;
     Result<void> remove(std::span<const PartKey> keys) override;
     RecoveryReport recovery() const override;
@@ -68,6 +73,12 @@ class DiskStore final : public BlockStore {
         DiskIndex::Writer writer;
     };
 
+    struct Tenant {
+        TenantLimits limits;
+        std::string refusal;  // of its last write; empty: that was written
+        std::uint64_t refused_parts = 0, evicted_parts = 0;
+    };
+
     void scan();
     Result<void> scan_folders();
     Result<void> scan_shard(const std::string &shard);
@@ -76,7 +87,12 @@ class DiskStore final : public BlockStore {
     void write_queued(std::stop_token stop);
     Result<void> write(const PutRequest &request);
     Result<void> publish(const PublishLock &held, const Publication &publication);
+    // Under the limit of its tenant. False: it doesn't fit there, and is counted as refused.
+    Result<bool> admit(const PublishLock &held, std::uint64_t bytes, const DiskIndex::Writer &writer);
+    // Under the budget of all.
     Result<void> make_room(const PublishLock &held, std::uint64_t bytes, const DiskIndex::Writer &writer);
+    void forget(std::span<const PartKey> victims);  // needs mutex_
+    Result<void> evict(const PublishLock &held, std::span<const PartKey> victims);
     Result<std::uint64_t> remove_files(const PublishLock &held,
                                        std::span<const PartKey> keys);  // already out of the index; bytes removed
     void examine_again(const PublishLock &held, const PartKey &key);
@@ -117,6 +133,7 @@ class DiskStore final : public BlockStore {
     StoreStats counters_;                    // only what can't be asked for elsewhere
     RecoveryReport recovery_;
     std::optional<Error> first_write_error_;  // since the last drain
+    std::map<std::string, Tenant, std::less<>> tenants_;
 
     std::unique_ptr<StoreLock> lock_;
     std::jthread scanner_;

@@ -31,7 +31,7 @@ void DiskStore::put(PutRequest request) {
     {
         const std::scoped_lock lock(mutex_);
         if (!request.claimant.empty()) index_.hold(key, request.claimant, request.tenant, clock_.wall_ms());
-        memory_.insert(key, request.image);
+        memory_.insert(key, request.image, request.tenant);
         if (!rows_vary(key.kind) && stored(key)) {
             ++counters_.deduplicated_parts;
             index_.use(key, clock_.wall_ms());
@@ -65,12 +65,15 @@ Result<void> DiskStore::write(const PutRequest &request) {
     const PublishLock publishing(publish_mutex_);
     if (queue_.cancelled() || holds_rows(publishing, key, rows)) return {};
     ENGRAM_ASSIGN(const EncodedPart part, encode_part(request, options_.stored_type, codec_));
+    const DiskIndex::Writer writer{.claimant = request.claimant, .tenant = request.tenant};
+    ENGRAM_ASSIGN(const bool admitted, admit(publishing, part.bytes, writer));
+    if (!admitted) return {};
     return publish(publishing, {.key = key,
                                 .pieces = part.pieces,
                                 .bytes = part.bytes,
                                 .tokens = static_cast<std::uint32_t>(request.segment.tokens.size()),
                                 .rows = rows,
-                                .writer = {.claimant = request.claimant, .tenant = request.tenant}});
+                                .writer = writer});
 }
 
 // True, and counted as a use, when the part is on disk with those rows.
@@ -118,6 +121,7 @@ Result<void> DiskStore::publish(const PublishLock &held, const Publication &publ
     counters_.written_bytes += publication.bytes;
     ++counters_.written_parts;
     counters_.last_write_error.clear();
+    tenants_[std::string(publication.writer.tenant)].refusal.clear();
     return {};
 }
 
@@ -135,8 +139,11 @@ Result<void> DiskStore::make_room(const PublishLock &held, std::uint64_t bytes, 
         const std::uint64_t needed = used + bytes - budget;
         // Some room more than needed, when it can be had: choosing victims looks at every claimant, which mustn't happen for each
         // write.
-        victims = index_.victims(needed + budget / 64, writer, clock_.wall_ms());
-        if (victims.empty()) victims = index_.victims(needed, writer, clock_.wall_ms());
+        const auto choose = [&](std::uint64_t wanted) {
+            return index_.victims({.bytes = wanted, .incoming = bytes, .budget = budget}, writer, clock_.wall_ms());
+        };
+        victims = choose(needed + budget / 64);
+        if (victims.empty()) victims = choose(needed);
         if (victims.empty()) {
             return fail(
                 ErrorCode::over_budget,
@@ -145,17 +152,27 @@ Result<void> DiskStore::make_room(const PublishLock &held, std::uint64_t bytes, 
                     "this write",
                     bytes, budget, used));
         }
-        for (const PartKey &key : victims) {
-            index_.erase(key);
-            // Found only in memory, it would be taken for stored, and be missing after a restart in the middle of a chain.
-            memory_.erase(key);
-        }
+        forget(victims);
     }
+    return evict(held, victims);
+}
+
+// The files of parts that the index has forgotten already.
+Result<void> DiskStore::evict(const PublishLock &held, std::span<const PartKey> victims) {
     ENGRAM_ASSIGN(const std::uint64_t freed, remove_files(held, victims));
     const std::scoped_lock lock(mutex_);
     counters_.evicted_disk_parts += victims.size();
     counters_.evicted_disk_bytes += freed;
     return {};
+}
+
+void DiskStore::forget(std::span<const PartKey> victims) {
+    for (const PartKey &key : victims) {
+        ++tenants_[std::string(index_.tenant_of(key))].evicted_parts;
+        index_.erase(key);
+        // Found only in memory, it would be taken for stored, and be missing after a restart in the middle of a chain.
+        memory_.erase(key);
+    }
 }
 
 Result<std::uint64_t> DiskStore::remove_files(const PublishLock &held, std::span<const PartKey> keys) {
@@ -261,13 +278,16 @@ Result<void> DiskStore::write_file(const SegmentIdentity &segment, PartKind kind
     }
     const PublishLock publishing(publish_mutex_);
     if (holds_rows(publishing, key, rows)) return {};
+    const DiskIndex::Writer writer{.claimant = claimant, .tenant = tenant};
+    ENGRAM_ASSIGN(const bool admitted, admit(publishing, file.size(), writer));
+    if (!admitted) return fail(ErrorCode::over_budget, refusal(tenant));
     const iovec piece{.iov_base = const_cast<std::byte *>(file.data()), .iov_len = file.size()};
     const Result<void> written = publish(publishing, {.key = key,
                                                       .pieces = std::span(&piece, 1),
                                                       .bytes = file.size(),
                                                       .tokens = static_cast<std::uint32_t>(segment.tokens.size()),
                                                       .rows = rows,
-                                                      .writer = {.claimant = claimant, .tenant = tenant}});
+                                                      .writer = writer});
     if (written.has_value()) return {};
     const std::scoped_lock lock(mutex_);  // reported to the caller, so not to the next drain
     ++counters_.failed_writes;

@@ -1,38 +1,73 @@
 #include "store/memory_tier.h"
 
+#include <algorithm>
+#include <ranges>
+
 namespace engram {
 
-void MemoryTier::insert(const PartKey &key, const PartImage &image) {
+void MemoryTier::insert(const PartKey &key, const PartImage &image, std::string_view tenant) {
     erase(key);
     const std::uint64_t bytes = image.layout->image_bytes;
-    if (bytes > budget_bytes_) return;
-    while (bytes_ + bytes > budget_bytes_) {
-        erase(PartKey(order_.back().key));
-        ++evicted_parts_;
-    }
-    order_.push_front({.key = key, .image = image});
-    places_.emplace(key, order_.begin());
+    Share &share = shares_.try_emplace(std::string(tenant)).first->second;
+    const std::uint64_t limit = std::min(budget_bytes_, share.limit.value_or(budget_bytes_));
+    if (bytes > limit) return;
+    while (share.bytes + bytes > limit) evict_last(share);
+    while (bytes_ + bytes > budget_bytes_) evict_last(loser_to(share, bytes));
+    share.order.push_front({.key = key, .image = image});
+    places_.insert_or_assign(key, Place{.share = &share, .kept = share.order.begin()});
+    share.bytes += bytes;
     bytes_ += bytes;
+}
+
+MemoryTier::Share &MemoryTier::loser_to(Share &share, std::uint64_t bytes) {
+    const auto others =
+        std::ranges::count_if(shares_, [&](const auto &entry) { return &entry.second != &share && entry.second.bytes > 0; });
+    const std::uint64_t fair = budget_bytes_ / (static_cast<std::uint64_t>(others) + 1);
+    if (share.bytes > 0 && share.bytes + bytes > fair) return share;
+    return std::ranges::max_element(shares_, {}, [](const auto &entry) { return entry.second.bytes; })->second;
+}
+
+void MemoryTier::evict_last(Share &share) {
+    erase(PartKey(share.order.back().key));
+    ++evicted_parts_;
 }
 
 std::optional<PartImage> MemoryTier::use(const PartKey &key) {
     const auto found = places_.find(key);
     if (found == places_.end()) return std::nullopt;
-    order_.splice(order_.begin(), order_, found->second);
-    return found->second->image;
+    const auto &[share, kept] = found->second;
+    share->order.splice(share->order.begin(), share->order, kept);
+    return kept->image;
 }
 
 std::uint64_t MemoryTier::bytes_of(const PartKey &key) const {
     const auto found = places_.find(key);
-    return found == places_.end() ? 0 : found->second->image.layout->image_bytes;
+    return found == places_.end() ? 0 : found->second.kept->image.layout->image_bytes;
 }
 
 void MemoryTier::erase(const PartKey &key) {
     const auto found = places_.find(key);
     if (found == places_.end()) return;
-    bytes_ -= found->second->image.layout->image_bytes;
-    order_.erase(found->second);
+    const auto [share, kept] = found->second;
+    const std::uint64_t bytes = kept->image.layout->image_bytes;
+    bytes_ -= bytes;
+    share->bytes -= bytes;
+    share->order.erase(kept);
     places_.erase(found);
+}
+
+void MemoryTier::limit(std::string_view tenant, std::optional<std::uint64_t> bytes) {
+    Share &share = shares_.try_emplace(std::string(tenant)).first->second;
+    share.limit = bytes;
+    while (bytes && share.bytes > *bytes) evict_last(share);
+}
+
+std::map<std::string, std::uint64_t> MemoryTier::bytes_by_tenant() const {
+    std::map<std::string, std::uint64_t> list;
+    for (const auto &[tenant, share] : shares_) {
+        if (share.bytes > 0) list.emplace(tenant, share.bytes);
+    }
+    return list;
 }
 
 }  // namespace engram
