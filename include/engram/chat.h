@@ -58,8 +58,12 @@ struct ToolChoice {
 
 enum class AnswerFormat : std::uint8_t { text, json_object, json_schema };
 
-// How long what this conversation computed is to be kept, at least while the budgets allow it.
+// How long after its last use an agent's or a conversation's KV stays on disk before the KV of the same tenant that nothing was
+// promised for, as long as budgets and quotas allow it. standard: nothing is promised; forever: it is never evicted, as if it
+// were pinned.
 enum class Retention : std::uint8_t { standard, five_minutes, one_hour, one_day, forever };
+std::string_view retention_name(Retention retention);  // "standard", "5m", "1h", "24h", "forever"
+std::optional<Retention> retention_from_name(std::string_view name);
 
 struct ChatRequest {
     // Whose memory it is: an agent of the tenant, by its id, made when it doesn't exist. Empty: the conversation is recognised by
@@ -87,8 +91,8 @@ struct ChatRequest {
     std::string answer_id;                      // a name of the first choice's answer, to be found by (AgentManager::said_until)
     std::string call_id_prefix = "call_";       // of the ids that calls of tools get
 
-    Retention retention = Retention::standard;
-    std::int32_t priority = 0;  // higher first, within a tenant
+    Retention retention = Retention::standard;  // standard: as it was
+    std::int32_t priority = 0;                  // higher first, within a tenant
 };
 
 // --- the answer ---

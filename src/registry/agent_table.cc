@@ -12,8 +12,8 @@ std::string_view kind_name(AgentKind kind) { return kind == AgentKind::conversat
 
 std::int64_t checksum_of(const StoredAgent &agent) {
     const AgentRow &row = agent.row;
-    return RowChecksum()
-        .integer(agent.rowid)
+    RowChecksum checksum;
+    checksum.integer(agent.rowid)
         .text(row.key.tenant)
         .text(row.key.id)
         .integer(row.created_ms)
@@ -31,8 +31,10 @@ std::int64_t checksum_of(const StoredAgent &agent) {
         .text(row.tools)
         .text(kind_name(row.kind))
         .text(row.session)
-        .integer(row.expires_ms)
-        .value();
+        .integer(row.expires_ms);
+    // Rows from before this column have a checksum without it.
+    if (row.retention != Retention::standard) checksum.text(retention_name(row.retention));
+    return checksum.value();
 }
 
 // For insert_ and update_, which number their parameters alike.
@@ -41,7 +43,8 @@ Result<void> write_row(sqlite::Statement &statement, const StoredAgent &agent) {
     return statement
         .run(row.key.tenant, row.key.id, row.created_ms, row.updated_ms, row.last_used_ms, row.pinned ? 1 : 0, row.n_tokens,
              row.n_messages, row.n_turns, checksum_of(agent), row.model, row.vocabulary, row.forked_from, row.description,
-             row.system_prompt, row.tools, kind_name(row.kind), row.session, row.expires_ms, agent.rowid)
+             row.system_prompt, row.tools, kind_name(row.kind), row.session, row.expires_ms, retention_name(row.retention),
+             agent.rowid)
         .finish();
 }
 
@@ -73,7 +76,9 @@ ReadAgent agent_of(const sqlite::Run &run) {
     row.kind = run.text(17) == kind_name(AgentKind::conversation) ? AgentKind::conversation : AgentKind::agent;
     row.session = run.text(18);
     row.expires_ms = run.integer(19);
-    read.intact = checksum_of(read.agent) == run.integer(10) && run.text(17) == kind_name(row.kind);
+    const auto retention = retention_from_name(run.text(20));
+    row.retention = retention.value_or(Retention::standard);
+    read.intact = checksum_of(read.agent) == run.integer(10) && run.text(17) == kind_name(row.kind) && retention.has_value();
     return read;
 }
 
@@ -85,17 +90,18 @@ Result<AgentTable> AgentTable::open(sqlite::Database &database) {
     ENGRAM_ASSIGN(table.scanned_, database.prepare("SELECT key FROM agents NOT INDEXED WHERE tenant = ?1 AND id = ?2"));
     ENGRAM_ASSIGN(table.read_, database.prepare(std::format("SELECT {} FROM agents AS a WHERE a.key = ?1", kAgentColumns)));
     ENGRAM_ASSIGN(table.next_rowid_, database.prepare("SELECT ifnull(max(key), 0) + 1 FROM agents"));
-    ENGRAM_ASSIGN(table.insert_,
-                  database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
-                                   " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
-                                   " system_prompt, tools, kind, session, expires_ms, key) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,"
-                                   " ?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)"));
+    ENGRAM_ASSIGN(
+        table.insert_,
+        database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
+                         " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
+                         " system_prompt, tools, kind, session, expires_ms, retention, key) VALUES (?1,?2,?3,?4,?5,?6,?7,"
+                         " ?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)"));
     ENGRAM_ASSIGN(table.update_,
                   database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
                                    " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
                                    " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
                                    " description = ?14, system_prompt = ?15, tools = ?16, kind = ?17, session = ?18,"
-                                   " expires_ms = ?19 WHERE key = ?20"));
+                                   " expires_ms = ?19, retention = ?20 WHERE key = ?21"));
     ENGRAM_ASSIGN(table.remove_, database.prepare("DELETE FROM agents WHERE key = ?1"));
     ENGRAM_ASSIGN(table.list_,
                   database.prepare(std::format("SELECT {} FROM agents AS a NOT INDEXED WHERE ?1 = '' OR a.tenant = ?1"

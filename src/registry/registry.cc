@@ -107,6 +107,7 @@ class SqliteRegistry final : public Registry {
         child.forked_from = source.id;
         child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
         child.pinned = false;
+        child.retention = Retention::standard;
         child.kind = as.kind;
         child.session = as.session;
         child.expires_ms = as.expires_ms;
@@ -128,6 +129,13 @@ class SqliteRegistry final : public Registry {
     Result<void> set_model(const AgentKey &key, std::string_view model) override {
         return change(key, [&](StoredAgent &agent) {
             agent.row.model = model;
+            return tables_.agents.update(agent);
+        });
+    }
+
+    Result<void> set_retention(const AgentKey &key, Retention retention) override {
+        return change(key, [&](StoredAgent &agent) {
+            agent.row.retention = retention;
             return tables_.agents.update(agent);
         });
     }
@@ -155,6 +163,7 @@ class SqliteRegistry final : public Registry {
                 agent.row.tools = turn.front->tools;
             }
             if (turn.expires_ms) agent.row.expires_ms = *turn.expires_ms;
+            if (turn.retention) agent.row.retention = *turn.retention;
             return tables_.agents.update(agent);
         });
     }

@@ -20,6 +20,7 @@
 
 #include "core/ids.h"
 #include "core/kv_part.h"
+#include "engram/chat.h"
 #include "engram/error.h"
 
 namespace engram {
@@ -51,6 +52,7 @@ struct AgentRow {
     AgentKind kind = AgentKind::agent;
     std::string session;          // of a conversation: the client's own key; empty: none
     std::int64_t expires_ms = 0;  // when nobody has used it until then, it may go; 0: never
+    Retention retention = Retention::standard;
     bool operator==(const AgentRow &) const = default;
 };
 
@@ -119,6 +121,7 @@ struct TurnCommit {
     bool counts_as_turn = true;
     std::optional<AgentFront> front = {};         // replaces the agent's
     std::optional<std::int64_t> expires_ms = {};  // likewise
+    std::optional<Retention> retention = {};      // likewise
 };
 
 class Registry {
@@ -134,11 +137,13 @@ class Registry {
     virtual Result<std::vector<AgentRow>> list(std::string_view tenant) const = 0;
     virtual Result<void> remove(const AgentKey &key) = 0;                           // not_found; works for damaged agents too
     virtual Result<void> rename(const AgentKey &key, std::string_view new_id) = 0;  // not_found, already_exists
-    // `keep_messages`: how much of the transcript the fork has; a part must end with a message where a turn ended (its n_tokens).
+    // It isn't pinned, and nothing is promised for it. `keep_messages`: how much of the transcript the fork has; a part must end
+    // with a message where a turn ended (its n_tokens).
     virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
                                   std::uint64_t keep_messages = UINT64_MAX, const ForkAs &as = {}) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
     virtual Result<void> set_model(const AgentKey &key, std::string_view model) = 0;
+    virtual Result<void> set_retention(const AgentKey &key, Retention retention) = 0;
     virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
 
     virtual Result<void> commit_turn(const TurnCommit &turn) = 0;

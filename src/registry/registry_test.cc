@@ -39,6 +39,7 @@ TEST_F(RegistryTest, AgentsSurviveReopening) {
     row.kind = AgentKind::conversation;
     row.session = "the client's";
     row.expires_ms = 1234;
+    row.retention = Retention::one_day;
     {
         const auto created = open()->create(row);
         ASSERT_TRUE(created) << why(created);
@@ -278,6 +279,19 @@ TEST_F(RegistryTest, ConversationsExpireAndForksOfThemHaveTheirOwnTime) {
     EXPECT_EQ(registry->get(key("c2"))->system_prompt, "new");
     EXPECT_EQ(registry->get(key("c2"))->tools, "[]");
     EXPECT_EQ(registry->get(key("c2"))->expires_ms, 200);
+}
+
+TEST_F(RegistryTest, RetentionIsKeptUntilItIsChanged) {
+    const auto registry = open();
+    ASSERT_TRUE(registry->create(agent("a")));
+    EXPECT_EQ(registry->get(key("a"))->retention, Retention::standard);
+    ASSERT_TRUE(registry->commit_turn({.key = key("a"), .retention = Retention::one_hour}));
+    ASSERT_TRUE(registry->commit_turn({.key = key("a")}));
+    EXPECT_EQ(registry->get(key("a"))->retention, Retention::one_hour);
+    EXPECT_EQ(registry->fork(key("a"), "b", 1)->retention, Retention::standard);
+    ASSERT_TRUE(registry->set_retention(key("a"), Retention::forever));
+    EXPECT_EQ(open()->get(key("a"))->retention, Retention::forever);
+    EXPECT_EQ(code_of(registry->set_retention(key("nobody"), Retention::forever)), ErrorCode::not_found);
 }
 
 TEST_F(RegistryTest, FindsConversationsByWhatWasSaid) {

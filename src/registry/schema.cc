@@ -1,5 +1,7 @@
 #include "registry/schema.h"
 
+#include <array>
+
 namespace engram {
 namespace {
 
@@ -67,10 +69,14 @@ const std::string kVersion1 = R"(
     ) STRICT;
 )";
 
+const std::string kVersion2 = "ALTER TABLE agents ADD COLUMN retention TEXT NOT NULL DEFAULT 'standard'";
+
+const std::array<std::string, 2> kMigrations{kVersion1, kVersion2};
+
 }  // namespace
 
 sqlite::FileKind registry_file_kind() {
-    return {.name = "the registry", .holds = "agents", .application_id = 0x456e6772, .migrations = {&kVersion1, 1}};  // "Engr"
+    return {.name = "the registry", .holds = "agents", .application_id = 0x456e6772, .migrations = kMigrations};  // "Engr"
 }
 
 }  // namespace engram

@@ -28,6 +28,18 @@ TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
     EXPECT_EQ(code_of(older), ErrorCode::incompatible) << why(older);
 }
 
+TEST_F(RegistryTest, RowsFromBeforeRetentionAreWhole) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    const std::size_t before = registry_file_kind().migrations.size() - 1;
+    tamper("ALTER TABLE agents DROP COLUMN retention; PRAGMA user_version = " + std::to_string(before));
+    const auto registry = open();
+    const auto row = registry->get(key("a"));
+    ASSERT_TRUE(row) << why(row);
+    EXPECT_EQ(row->retention, Retention::standard);
+    ASSERT_TRUE(registry->set_retention(key("a"), Retention::one_hour));
+    EXPECT_EQ(open()->get(key("a"))->retention, Retention::one_hour);
+}
+
 TEST_F(RegistryTest, ToolsAndCallsAreCoveredByTheChecksums) {
     AgentRow row = agent("a");
     row.tools.clear();
@@ -40,6 +52,14 @@ TEST_F(RegistryTest, ToolsAndCallsAreCoveredByTheChecksums) {
     ASSERT_TRUE(open()->create(agent("b")));
     tamper("UPDATE agents SET tools = '' WHERE id = 'b'");
     EXPECT_EQ(code_of(open()->get(key("b"))), ErrorCode::corrupt);
+    for (const char *retention : {"forever", "standard", "whenever"}) {
+        const std::string id = retention;
+        AgentRow kept = agent(id);
+        if (id == "standard") kept.retention = Retention::one_hour;
+        ASSERT_TRUE(open()->create(kept));
+        tamper("UPDATE agents SET retention = '" + id + "' WHERE id = '" + id + "'");
+        EXPECT_EQ(code_of(open()->get(key(id))), ErrorCode::corrupt) << id;
+    }
 }
 
 TEST_F(RegistryTest, AMigrationThatFailsLeavesTheOldVersion) {

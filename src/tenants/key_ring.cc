@@ -1,5 +1,6 @@
 #include "tenants/key_ring.h"
 
+#include <ranges>
 #include <utility>
 
 namespace engram {
@@ -21,5 +22,7 @@ Quota KeyRing::quota(std::string_view tenant) const {
     const auto found = quotas_.find(tenant);
     return found == quotas_.end() ? Quota() : found->second;
 }
+
+std::vector<std::string> KeyRing::tenants() const { return std::views::keys(quotas_) | std::ranges::to<std::vector>(); }
 
 }  // namespace engram

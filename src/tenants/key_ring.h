@@ -28,6 +28,7 @@ class KeyRing {
     // server use.
     Quota quota(std::string_view tenant) const;
 
+    std::vector<std::string> tenants() const;  // those with a quota
     const std::vector<std::string> &problems() const { return problems_; }
 
   private:

@@ -64,6 +64,8 @@ std::optional<Principal> Tenants::authenticate(const Credentials &credentials) {
 
 Quota Tenants::quota(std::string_view tenant) const { return ring()->quota(tenant); }
 
+std::vector<std::string> Tenants::names() const { return ring()->tenants(); }
+
 RequestAdmission Tenants::admit(std::string_view tenant) { return request_quotas_.admit(tenant, quota(tenant)); }
 
 void Tenants::record(std::string_view tenant, std::string_view agent, const Usage &usage) {

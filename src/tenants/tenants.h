@@ -61,13 +61,14 @@ class Tenants {
     std::optional<Principal> authenticate(const Credentials &credentials);
 
     Quota quota(std::string_view tenant) const;
+    std::vector<std::string> names() const;  // of the tenants that there are
     RequestAdmission admit(std::string_view tenant);
     std::uint64_t running_requests(std::string_view tenant) const { return request_quotas_.running(tenant); }
 
     // May be called several times for one request, with parts of its numbers, as they become known: tokens count against the
     // quota from then on. `agent` is empty for what belongs to no agent.
     void record(std::string_view tenant, std::string_view agent, const Usage &usage);
-    // So many bytes were on disk for so long: called at intervals, for each agent.
+    // So many bytes were on disk for so long: called at intervals, for each agent (storage_meter.h).
     void record_stored(std::string_view tenant, std::string_view agent, std::uint64_t bytes, std::uint32_t seconds);
 
     // With what was recorded until now. Waits for the disk; invalid_argument, corrupt, io.
