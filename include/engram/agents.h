@@ -85,6 +85,7 @@ struct AgentSpec {
     std::string system_prompt;
     std::string description;
     std::string tools;  // JSON: a list of function tools in OpenAI's shape, shown to the model in this order; empty: none
+    Retention retention = Retention::standard;
 };
 
 struct AgentInfo {
@@ -92,6 +93,7 @@ struct AgentInfo {
     std::uint64_t n_tokens = 0, n_messages = 0, n_turns = 0;
     std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;  // Unix time in milliseconds
     bool pinned = false;
+    Retention retention = Retention::standard;
     bool conversation = false;               // nobody named it: it belongs to a client that sends all messages (chat)
     std::string session;                     // of such a one: the client's own key; empty: none
     std::int64_t expires_ms = 0;             // when nobody has used it until then, it may go; 0: never
@@ -152,6 +154,28 @@ struct ManagerStats {
     std::uint64_t recovered_temporary_files = 0, recovered_orphans = 0;
 };
 
+// The most that a tenant's stored KV may take; a limit that isn't there limits nothing.
+struct StorageLimits {
+    std::optional<std::uint64_t> disk_bytes, memory_bytes;
+    bool operator==(const StorageLimits &) const = default;
+};
+
+// What a tenant's agents have stored. What they share counts once.
+struct TenantStorage {
+    std::string tenant;
+    StorageLimits limits;
+    std::uint64_t disk_bytes = 0, memory_bytes = 0;
+    std::uint64_t refused_parts = 0;  // since open: not stored, since they didn't fit into the limit
+    std::uint64_t evicted_parts = 0;  // since open, from disk
+};
+
+// The same of an agent. What it shares counts for whoever had it first, so that the sum over a tenant's agents is what it has.
+struct AgentStorage {
+    std::string tenant;
+    std::string agent;  // empty: conversations, and what belongs to no agent
+    std::uint64_t disk_bytes = 0;
+};
+
 class AgentManager {
   public:
     static Result<std::unique_ptr<AgentManager>> open(ManagerOptions options);
@@ -170,6 +194,7 @@ class AgentManager {
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);  // metadata only; both go on from the same memory
     Result<void> pin(std::string_view id, bool pinned);                    // a pinned agent's KV is never evicted from disk
     Result<void> adopt(std::string_view id);  // the loaded model may talk to it from now on (ManagerOptions::keep_to_model)
+    Result<void> retain(std::string_view id, Retention retention);  // from its last turn on, and from each one that follows
 
     Result<TurnResult> generate(std::string_view id, const TurnRequest &request);
     struct BatchItem {
@@ -253,6 +278,13 @@ class AgentManager {
     Result<AgentInfo> import_agent(const std::filesystem::path &file, const ImportOptions &options);
 
     ManagerStats stats() const;
+
+    // For whoever runs all tenants. A limit counts at once: KV above it is evicted, the least valuable first; transcripts stay,
+    // and what is evicted, or doesn't fit, is computed again when it is needed. What one tenant stores never costs another more
+    // than what that one has above its fair share of the budgets. io, invalid_argument.
+    Result<void> limit_storage(std::string_view tenant, const StorageLimits &limits);
+    std::vector<TenantStorage> storage_by_tenant() const;
+    std::vector<AgentStorage> storage_by_agent() const;  // those that have something
 
     // Logits after the agent's committed tokens, as the model sees them now (for verification; runs one decode step on the last
     // token).

@@ -19,6 +19,7 @@ Json agent_json(const AgentInfo &info) {
             {"updated_ms", info.updated_ms},
             {"last_used_ms", info.last_used_ms},
             {"pinned", info.pinned},
+            {"retention", retention_name(info.retention)},
             {"conversation", info.conversation},
             {"session", info.session},
             {"expires_ms", info.expires_ms},

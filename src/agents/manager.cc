@@ -176,7 +176,8 @@ Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
                                                                .created_ms = now,
                                                                .updated_ms = now,
                                                                .last_used_ms = now,
-                                                               .tools = tools}));
+                                                               .tools = tools,
+                                                               .retention = spec.retention}));
     return impl_->info(row);
 }
 
@@ -224,12 +225,12 @@ Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new
     impl_->wait_for_manifests();
     ENGRAM_TRY(impl_->registry->rename(key_of(id), new_id));
     impl_->engine->call([&] { impl_->engine->drop(key_of(id)); });
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(new_id)));
+    ENGRAM_TRY(impl_->claim_anew(key_of(new_id)));
     if (impl_->store) {
-        if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
-            impl_->store->claim(claim_of(row, **manifest, nullptr));
         impl_->store->release(Impl::claimant(key_of(id)));
+        ENGRAM_TRY(impl_->claim_anew(key_of(new_id)));  // what counted for the old name counts for the new one
     }
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(new_id)));
     return impl_->info(row);
 }
 
@@ -251,10 +252,21 @@ Result<void> AgentManager::pin(std::string_view id, bool pinned) {
     const auto hold = impl_->gates.take(key_of(id));
     impl_->wait_for_manifests();
     ENGRAM_TRY(impl_->registry->set_pinned(key_of(id), pinned));
-    if (!impl_->store) return {};
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(id)));
-    if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
-        impl_->store->claim(claim_of(row, **manifest, nullptr));
+    return impl_->claim_anew(key_of(id));
+}
+
+Result<void> AgentManager::retain(std::string_view id, Retention retention) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(key_of(id));
+    impl_->wait_for_manifests();
+    ENGRAM_TRY(impl_->registry->set_retention(key_of(id), retention));
+    return impl_->claim_anew(key_of(id));
+}
+
+Result<void> AgentManager::Impl::claim_anew(const AgentKey &key) {
+    if (!store) return {};
+    ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
+    if (const auto manifest = registry->manifest(key); manifest && *manifest) store->claim(claim_of(row, **manifest, nullptr));
     return {};
 }
 

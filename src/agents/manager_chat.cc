@@ -263,6 +263,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_choice(const Ch
         const std::int64_t life = life_of(request.retention);
         prepared.expires_ms = life == 0 ? 0 : now_ms() + life;
     }
+    if (request.retention != Retention::standard) prepared.retention = request.retention;
     AnswerStyle style = chat->answer_style();
     style.calls = !tools.empty();
     if (prepared.raw) style = AnswerStyle{.calls = false};

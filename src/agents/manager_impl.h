@@ -86,6 +86,7 @@ class AgentManager::Impl {
         std::optional<Manifest> older;  // the manifest that this turn supersedes
         std::optional<AgentFront> front;
         std::optional<std::int64_t> expires_ms;
+        std::optional<Retention> retention;
         std::string tools;            // which the answer may call
         bool opens_thinking = false;  // the prompt ends within thinking
         bool asks = false;            // for an answer
@@ -153,6 +154,8 @@ class AgentManager::Impl {
     // Removes conversations whose time is over.
     void remove_expired();
     Result<void> remove(const AgentKey &key);  // its gate is held
+    // After what the agent's row says of it has changed.
+    Result<void> claim_anew(const AgentKey &key);
 
     static std::vector<PartKey> parts_of(const Manifest &manifest);
     // The agent's newest manifest, on its way to the registry or in it. corrupt.

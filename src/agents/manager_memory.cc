@@ -49,6 +49,7 @@ AgentInfo AgentManager::Impl::info(const AgentRow &row, const std::set<AgentKey>
                    .updated_ms = row.updated_ms,
                    .last_used_ms = row.last_used_ms,
                    .pinned = row.pinned,
+                   .retention = row.retention,
                    .conversation = row.kind == AgentKind::conversation,
                    .session = row.session,
                    .expires_ms = row.expires_ms};
@@ -133,6 +134,12 @@ Result<void> AgentManager::save(std::string_view id) {
     ENGRAM_TRY(impl_->store->drain());
     impl_->publisher->retry(key);
     impl_->wait_for_manifests();
+    const auto on_disk = [&](const ManifestPart &part) {
+        const auto stored = impl_->store->info({.id = part.id, .kind = part.kind});
+        return stored && stored->file_bytes > 0;
+    };
+    const std::string refusal = impl_->store->refusal(key.tenant);
+    if (!refusal.empty() && !std::ranges::all_of((*manifest)->parts, on_disk)) return fail(ErrorCode::over_budget, refusal);
     return {};
 }
 

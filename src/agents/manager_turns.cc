@@ -289,7 +289,8 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
             }
         }
         std::string problem = store->last_write_error();
-        if (problem.empty()) problem = publisher->last_error();
+        if (problem.empty()) problem = store->refusal(prepared.plan.key.tenant);
+        if (problem.empty()) problem = publisher->last_error(prepared.plan.key.tenant);
         if (result.warning.empty() && !problem.empty()) {
             result.warning = "KV could not be written to disk (it will be recomputed when it is needed): " + problem;
         }
@@ -328,7 +329,8 @@ Result<void> AgentManager::Impl::commit(Prepared &prepared, const TurnResult &re
                                   .vocabulary = model->vocabulary_hash().hex(),
                                   .counts_as_turn = answered,
                                   .front = prepared.front,
-                                  .expires_ms = prepared.expires_ms});
+                                  .expires_ms = prepared.expires_ms,
+                                  .retention = prepared.retention});
 }
 
 std::vector<Result<TurnResult>> AgentManager::Impl::generate(const std::string &tenant, std::span<const BatchItem *const> items) {

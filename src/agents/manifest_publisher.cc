@@ -4,13 +4,18 @@
 #include <ranges>
 #include <unordered_set>
 
+#include "core/retention.h"
+
 namespace engram {
 
 Claim claim_of(const AgentRow &row, const Manifest &manifest, const Manifest *older) {
     Claim claim{.claimant = row.key.tenant + "/" + row.key.id,
                 .tenant = row.key.tenant,
-                .pinned = row.pinned,
-                .last_used_ms = row.last_used_ms};
+                .pinned = row.pinned || row.retention == Retention::forever,
+                .last_used_ms = row.last_used_ms,
+                .kept_until_ms = kept_until_ms(row.retention, row.last_used_ms),
+                // Conversations come and go; what they hold counts for their tenant.
+                .account = row.kind == AgentKind::agent ? row.key.id : std::string()};
     std::unordered_set<PartKey> named;
     for (const Manifest *source : {&manifest, older}) {
         if (source == nullptr) continue;
@@ -76,9 +81,10 @@ void ManifestPublisher::wait() const {
     changed_.wait(lock, [&] { return items_.empty() || items_.front().number > number; });
 }
 
-std::string ManifestPublisher::last_error() const {
+std::string ManifestPublisher::last_error(std::string_view tenant) const {
     const std::scoped_lock lock(mutex_);
-    return last_error_;
+    const auto found = last_errors_.find(tenant);
+    return found == last_errors_.end() ? std::string() : found->second;
 }
 
 void ManifestPublisher::run(const std::stop_token &stop) {
@@ -111,6 +117,7 @@ void ManifestPublisher::commit(Item item) {
     std::string error;
     if (!all_written(item.manifest)) {
         error = store_.last_write_error();
+        if (error.empty()) error = store_.refusal(item.row.key.tenant);
         if (error.empty()) error = "parts of the agent's KV were evicted before they were all written: the budget is too small";
     } else if (const auto set = registry_.set_manifest(item.row.key, item.manifest); !set) {
         // An agent that was removed meanwhile needs no manifest.
@@ -119,7 +126,7 @@ void ManifestPublisher::commit(Item item) {
     }
     {
         const std::scoped_lock lock(mutex_);
-        last_error_ = error;
+        last_errors_[item.row.key.tenant] = error;
         // A later turn of the agent has made its own claim, and supersedes this manifest.
         const bool later = std::ranges::any_of(
             items_, [&](const Item &other) { return other.number > item.number && other.row.key == item.row.key; });

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -42,8 +43,8 @@ class ManifestPublisher {
     void wait() const;  // until everything queued before the call is published or held back
     // Tries a held-back manifest again, after its parts were put again. Does nothing when none is held back.
     void retry(const AgentKey &key);
-    // Why the last manifest could not be committed; empty when it was.
-    std::string last_error() const;
+    // Why the tenant's last manifest could not be committed; empty when it was.
+    std::string last_error(std::string_view tenant) const;
 
   private:
     struct Item {
@@ -63,7 +64,7 @@ class ManifestPublisher {
     std::deque<Item> items_;  // guarded by mutex_, as all below; the front one may be in the thread's hands
     std::vector<Item> held_back_;
     std::uint64_t last_number_ = 0;
-    std::string last_error_;
+    std::map<std::string, std::string, std::less<>> last_errors_;  // by tenant
     std::jthread thread_;
 };
 

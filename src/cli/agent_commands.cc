@@ -105,6 +105,18 @@ Result<ExitCode> pin_agent(const AgentArguments &arguments, const Context &conte
     return show_agent(context, info, std::format("{} {}", pinned ? "pinned" : "unpinned", info.id));
 }
 
+Result<ExitCode> retain_agent(const AgentArguments &arguments, const Context &context) {
+    const auto retention = retention_from_name(arguments.other);
+    if (!retention) {
+        return fail(ErrorCode::invalid_argument,
+                    std::format("\"{}\" is no time to keep memory for: use 5m, 1h, 24h, forever or standard", arguments.other));
+    }
+    ENGRAM_ASSIGN(AgentDirectory directory, open_directory(context, AgentDirectory::Access::change));
+    ENGRAM_TRY(directory.retain(arguments.agent, *retention));
+    ENGRAM_ASSIGN(AgentInfo info, directory.get(arguments.agent));
+    return show_agent(context, info, std::format("retention of {}: {}", info.id, retention_name(info.retention)));
+}
+
 Result<ExitCode> export_agent(const AgentArguments &arguments, const Context &context) {
     const std::filesystem::path file = std::filesystem::absolute(arguments.file);
     std::error_code error;
@@ -172,6 +184,10 @@ void add_metadata_commands(CommandLine &line, CLI::App &group) {
                   [](const AgentArguments &a, const Context &context) { return pin_agent(a, context, true); });
     agent_command(line, group, arguments, "unpin", "let the agent's memory be evicted again",
                   [](const AgentArguments &a, const Context &context) { return pin_agent(a, context, false); });
+    agent_command(line, group, arguments, "retain", "keep the agent's memory on disk, for so long after each use, before others'",
+                  retain_agent)
+        .add_option("TIME", arguments->other, "5m, 1h, 24h, forever (as if it were pinned), or standard: no promise")
+        ->required();
 }
 
 void add_memory_commands(CommandLine &line, CLI::App &group) {

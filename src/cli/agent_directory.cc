@@ -109,6 +109,7 @@ AgentInfo AgentDirectory::info(const AgentRow &row, const StoredParts &stored) c
     info.updated_ms = row.updated_ms;
     info.last_used_ms = row.last_used_ms;
     info.pinned = row.pinned;
+    info.retention = row.retention;
     info.tier = "none";
     // A manifest that can't be read is an agent without memory; its tokens make up for it at the next turn.
     const auto manifest = registry_->manifest(row.key);
@@ -195,6 +196,11 @@ Result<AgentInfo> AgentDirectory::rename(std::string_view id, std::string_view n
 Result<void> AgentDirectory::pin(std::string_view id, bool pinned) {
     ENGRAM_TRY(validate_agent_id(id));
     return registry_->set_pinned({.tenant = tenant_, .id = std::string(id)}, pinned);
+}
+
+Result<void> AgentDirectory::retain(std::string_view id, Retention retention) {
+    ENGRAM_TRY(validate_agent_id(id));
+    return registry_->set_retention({.tenant = tenant_, .id = std::string(id)}, retention);
 }
 
 Result<std::uint64_t> AgentDirectory::remove(std::string_view id) {

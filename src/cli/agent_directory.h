@@ -43,6 +43,7 @@ class AgentDirectory {
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);
     Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
     Result<void> pin(std::string_view id, bool pinned);
+    Result<void> retain(std::string_view id, Retention retention);
     Result<std::uint64_t> remove(std::string_view id);  // bytes freed on disk
 
   private:

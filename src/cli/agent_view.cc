@@ -60,6 +60,7 @@ std::string agent_text(const AgentInfo &info, std::int64_t now_ms) {
         add("in host memory", human_bytes(info.memory_bytes));
     }
     add("pinned", info.pinned ? "yes" : "no");
+    add("retention", std::string(retention_name(info.retention)));
     add("created", time_text(info.created_ms, now_ms));
     add("last used", time_text(info.last_used_ms, now_ms));
     return table.text();

@@ -139,7 +139,7 @@ void check_tenants(const std::filesystem::path &home, Findings &findings) {
     if (!tables) {
         findings.push_back({"tenants", Verdict::bad, tables.error().message});
     } else if (!tables->problems.empty()) {
-        findings.push_back({"tenants", Verdict::bad, tables->problems.front()});
+        for (const std::string &problem : tables->problems) findings.push_back({"tenants", Verdict::bad, problem});
     } else {
         findings.push_back(
             {"tenants", Verdict::good,

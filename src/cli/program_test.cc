@@ -43,6 +43,7 @@ TEST_F(ProgramTest, EveryCommandThatPrintsFactsPrintsOneJsonValue) {
                                                {"agent", "rename", "b", "c"},
                                                {"agent", "pin", "c"},
                                                {"agent", "unpin", "c"},
+                                               {"agent", "retain", "c", "24h"},
                                                {"agent", "save", "a"},
                                                {"agent", "load", "a"},
                                                {"agent", "evict", "a"},

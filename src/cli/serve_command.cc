@@ -49,6 +49,7 @@ Result<ExitCode> serve_here(ServeOptions options, Context &context) {
     ::signal(SIGXFSZ, SIG_IGN);  // a limit of the file size is an error of that write, as a full disk is
     // From here on a signal means: finish what runs, write what is dirty, go.
     const InterruptScope interrupt(InterruptScope::Again::exit, InterruptScope::Signals::interrupt_and_terminate);
+    options.warn = [&context](std::string_view sentence) { context.out.say(LogLevel::warn, sentence); };
     const std::string model = options.manager.model.path.stem().string();
     ENGRAM_ASSIGN(const std::unique_ptr<Server> server, Server::start(std::move(options)));
     context.out.facts({{"address", server->address()}, {"model", model}},

@@ -34,6 +34,13 @@ ApiResult<OrderedJson> body_of(const App &app, const http::HttpRequest &request)
 
 std::string tools_text(const Field &tools) { return tools.present() ? tools.compact() : std::string(); }
 
+ApiResult<Retention> read_retention(const Field &field) {
+    ENGRAM_ASSIGN(const std::string name, field.text());
+    const auto retention = retention_from_name(name);
+    if (!retention) return field.wrong("must be \"5m\", \"1h\", \"24h\", \"forever\" or \"standard\"");
+    return *retention;
+}
+
 // --- agents ---
 
 ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
@@ -45,6 +52,9 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     ENGRAM_ASSIGN(spec.system_prompt, body["system_prompt"].text_or(""));
     ENGRAM_ASSIGN(spec.description, body["description"].text_or(""));
     spec.tools = tools_text(body["tools"]);
+    if (body["retention"].present()) {
+        ENGRAM_ASSIGN(spec.retention, read_retention(body["retention"]));
+    }
     ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->create(spec)));
     responder.send(json_answer(agent_json(info), 201));
@@ -82,6 +92,10 @@ ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResp
     }
     ENGRAM_ASSIGN(const bool adopt, body["adopt"].boolean_or(false));
     if (adopt) ENGRAM_TRY(api(caller.agents->adopt(id)));
+    if (body["retention"].present()) {
+        ENGRAM_ASSIGN(const Retention retention, read_retention(body["retention"]));
+        ENGRAM_TRY(api(caller.agents->retain(id, retention)));
+    }
     if (body["id"].present()) {
         ENGRAM_ASSIGN(const std::string name, body["id"].text_that_is_not_empty());
         ENGRAM_TRY(api(caller.agents->rename(id, name)));

@@ -37,7 +37,8 @@ Dialect dialect_of(const http::HttpRequest &request) {
     const std::string_view path = request.path;
     if (path.starts_with("/v1/messages") || !request.header("anthropic-version").empty()) return Dialect::anthropic;
     const bool own = path.starts_with("/v1/agents") || path.starts_with("/v1/store") || path.starts_with("/v1/render") ||
-                     path.starts_with("/v1/divergence") || path.starts_with("/v1/tokenize") || !path.starts_with("/v1/");
+                     path.starts_with("/v1/divergence") || path.starts_with("/v1/tokenize") || path.starts_with("/v1/usage") ||
+                     !path.starts_with("/v1/");
     return own ? Dialect::engram : Dialect::openai;
 }
 
@@ -137,7 +138,7 @@ ApiResult<void> App::check_agent_quota(const Caller &caller, std::string_view id
     const auto agents = caller.agents->list();
     if (!agents) return std::unexpected(protocol::api_error(agents.error()));
     const auto named = std::ranges::count(*agents, false, &AgentInfo::conversation);
-    const auto allowed = check_quota(quota, caller.tenant, {.agents = static_cast<std::uint64_t>(named)}, {.agents = 1});
+    const auto allowed = check_agents(quota, caller.tenant, static_cast<std::uint64_t>(named));
     if (!allowed) return std::unexpected(protocol::api_error(allowed.error()));
     return {};
 }

@@ -122,5 +122,6 @@ std::vector<http::HttpRoute> model_routes(App &app);
 std::vector<http::HttpRoute> agent_routes(App &app);
 std::vector<http::HttpRoute> prompt_routes(App &app);
 std::vector<http::HttpRoute> operation_routes(App &app);
+std::vector<http::HttpRoute> usage_routes(App &app);
 
 }  // namespace engram::server

@@ -4,6 +4,8 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
+#include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,32 @@ MetricFamily family(std::string name, std::string help, MetricType type, const s
 }
 
 double number(std::uint64_t value) { return static_cast<double>(value); }
+
+// What tenants have stored, and may.
+void add_tenants(std::vector<MetricFamily> &families, std::span<const TenantStorage> tenants) {
+    using Value = std::function<std::optional<std::uint64_t>(const TenantStorage &)>;
+    const auto add = [&](std::string name, std::string help, MetricType type, const Value &value) {
+        std::vector<Sample> samples;
+        for (const TenantStorage &storage : tenants) {
+            const std::optional<std::uint64_t> known = storage.tenant.empty() ? std::nullopt : value(storage);
+            if (known) samples.push_back({storage.tenant, number(*known)});
+        }
+        families.push_back(family(std::move(name), std::move(help), type, "tenant", samples));
+    };
+    using Storage = const TenantStorage &;
+    add("engram_tenant_disk_bytes", "Bytes of KV that a tenant has on disk", MetricType::Gauge,
+        [](Storage storage) { return storage.disk_bytes; });
+    add("engram_tenant_memory_bytes", "Bytes of KV that a tenant has in host memory", MetricType::Gauge,
+        [](Storage storage) { return storage.memory_bytes; });
+    add("engram_tenant_disk_limit_bytes", "The most bytes that a tenant may have on disk; absent: no limit", MetricType::Gauge,
+        [](Storage storage) { return storage.limits.disk_bytes; });
+    add("engram_tenant_memory_limit_bytes", "The most bytes that a tenant may have in host memory; absent: no limit",
+        MetricType::Gauge, [](Storage storage) { return storage.limits.memory_bytes; });
+    add("engram_tenant_refused_parts_total", "Parts that weren't stored, since a tenant's quota left no room",
+        MetricType::Counter, [](Storage storage) { return storage.refused_parts; });
+    add("engram_tenant_evicted_parts_total", "Parts of a tenant that made room on disk", MetricType::Counter,
+        [](Storage storage) { return storage.evicted_parts; });
+}
 
 // The words of a miss's reason before its colon: "evicted", "corrupt", …
 std::string kind_of(const PrefixMiss &miss) { return miss.reason.substr(0, miss.reason.find(':')); }
@@ -102,8 +130,10 @@ void Metrics::finished(std::string_view tenant, const ChatFinished &finished) {
     if (finished.answer_tokens > 0) ttft_.Observe(finished.ttft_ms / 1000.0);
 }
 
-std::string Metrics::text(const ManagerStats &stats, std::uint32_t waiting_or_running) const {
+std::string Metrics::text(const ManagerStats &stats, std::span<const TenantStorage> tenants,
+                          std::uint32_t waiting_or_running) const {
     std::vector<MetricFamily> families = registry_.Collect();
+    add_tenants(families, tenants);
     const auto gauge = [&](std::string name, std::string help, const std::string &label, const std::vector<Sample> &samples) {
         families.push_back(family(std::move(name), std::move(help), MetricType::Gauge, label, samples));
     };

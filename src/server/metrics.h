@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,7 +28,7 @@ class Metrics {
     void finished(std::string_view tenant, const ChatFinished &finished);
 
     // Everything, with what the stores and the context say now.
-    std::string text(const ManagerStats &stats, std::uint32_t waiting_or_running) const;
+    std::string text(const ManagerStats &stats, std::span<const TenantStorage> tenants, std::uint32_t waiting_or_running) const;
 
   private:
     prometheus::Registry registry_;

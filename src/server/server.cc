@@ -6,6 +6,7 @@
 #include "http/server.h"
 #include "ports/clock.h"
 #include "server/app.h"
+#include "server/maintenance.h"
 
 namespace engram {
 
@@ -16,7 +17,7 @@ constexpr std::int64_t kResponseLifeSeconds = 30LL * 24 * 60 * 60;
 std::vector<http::HttpRoute> all_routes(server::App &app) {
     std::vector<http::HttpRoute> routes;
     for (const auto &of_file : {server::anthropic_routes, server::openai_routes, server::responses_routes, server::model_routes,
-                                server::agent_routes, server::prompt_routes, server::operation_routes}) {
+                                server::agent_routes, server::prompt_routes, server::operation_routes, server::usage_routes}) {
         std::ranges::move(of_file(app), std::back_inserter(routes));
     }
     return routes;
@@ -27,6 +28,7 @@ std::vector<http::HttpRoute> all_routes(server::App &app) {
 class Server::Impl {
   public:
     std::unique_ptr<server::App> app;
+    std::unique_ptr<server::Maintenance> maintenance;
     std::unique_ptr<http::HttpServer> http;  // last: its handlers use the app
 
     Result<void> stop(std::chrono::milliseconds drain) {
@@ -34,6 +36,7 @@ class Server::Impl {
         app->begin_to_stop();
         http->stop(drain);
         http.reset();
+        maintenance.reset();
         const auto model = app->models().use();
         if (!model) return {};  // there is none, so nothing is dirty
         return model->default_agents().save_everything();
@@ -66,7 +69,11 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     impl->app = std::make_unique<server::App>(
         std::move(options),
         server::App::Parts{.models = std::move(models), .responses = std::move(responses), .tenants = std::move(tenants)});
-    web.routes = all_routes(*impl->app);
+    server::App &app = *impl->app;
+    impl->maintenance = std::make_unique<server::Maintenance>(
+        app.models(), app.tenants(),
+        server::Maintenance::Options{.every = app.options().maintenance_every, .warn = app.options().warn});
+    web.routes = all_routes(app);
     ENGRAM_ASSIGN(impl->http, http::HttpServer::start(std::move(web)));
     return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

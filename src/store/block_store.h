@@ -212,7 +212,8 @@ class BlockStore {
     virtual Result<void> limit(std::string_view tenant, const TenantLimits &limits) = 0;
     virtual std::vector<TenantUse> tenants() const = 0;   // by name; waits for the background count
     virtual std::vector<StoredBytes> stored() const = 0;  // those who have something; waits likewise
-    // Why the tenant's limit refused its last write; empty when that was written. Never waits.
+    // Why the tenant's limit refused a part; empty when none was refused, or when one as large was written since, or the limit
+    // was changed. Never waits.
     virtual std::string refusal(std::string_view tenant) const = 0;
 
     // Deletes unclaimed parts. Returns parts and bytes removed through the report's orphan fields.

@@ -75,7 +75,8 @@ class DiskStore final : public BlockStore {
 
     struct Tenant {
         TenantLimits limits;
-        std::string refusal;  // of its last write; empty: that was written
+        std::string refusal;              // empty: there is room, as far as is known
+        std::uint64_t refused_bytes = 0;  // of the part that it was about
         std::uint64_t refused_parts = 0, evicted_parts = 0;
     };
 

@@ -25,6 +25,7 @@ Result<bool> DiskStore::admit(const PublishLock &held, std::uint64_t bytes, cons
         }
         if (freed < needed) {
             ++tenant.refused_parts;
+            tenant.refused_bytes = bytes;
             tenant.refusal = std::format(
                 "tenant {} may have {} bytes on disk, of which {} are in use: {} bytes more don't fit; delete agents, or ask the "
                 "operator for a larger quota",
@@ -43,7 +44,8 @@ Result<void> DiskStore::limit(std::string_view tenant, const TenantLimits &limit
     std::vector<PartKey> victims;
     {
         const std::scoped_lock lock(mutex_);
-        tenants_[std::string(tenant)].limits = limits;
+        Tenant &limited = tenants_[std::string(tenant)];
+        if (std::exchange(limited.limits, limits) != limits) limited.refusal.clear();
         memory_.limit(tenant, limits.memory_bytes);
         const std::uint64_t used = index_.bytes_of(tenant);
         if (options_.read_only || !limits.disk_bytes.has_value() || used <= *limits.disk_bytes) return {};

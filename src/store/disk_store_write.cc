@@ -121,7 +121,8 @@ Result<void> DiskStore::publish(const PublishLock &held, const Publication &publ
     counters_.written_bytes += publication.bytes;
     ++counters_.written_parts;
     counters_.last_write_error.clear();
-    tenants_[std::string(publication.writer.tenant)].refusal.clear();
+    Tenant &tenant = tenants_[std::string(publication.writer.tenant)];
+    if (publication.bytes >= tenant.refused_bytes) tenant.refusal.clear();  // a short tail fits where a block doesn't
     return {};
 }
 

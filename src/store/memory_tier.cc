@@ -13,8 +13,8 @@ void MemoryTier::insert(const PartKey &key, const PartImage &image, std::string_
     if (bytes > limit) return;
     while (share.bytes + bytes > limit) evict_last(share);
     while (bytes_ + bytes > budget_bytes_) evict_last(loser_to(share, bytes));
-    share.order.push_front({.key = key, .image = image});
-    places_.insert_or_assign(key, Place{.share = &share, .kept = share.order.begin()});
+    order_.push_front({.key = key, .image = image, .share = &share});
+    places_.emplace(key, order_.begin());
     share.bytes += bytes;
     bytes_ += bytes;
 }
@@ -27,32 +27,31 @@ MemoryTier::Share &MemoryTier::loser_to(Share &share, std::uint64_t bytes) {
     return std::ranges::max_element(shares_, {}, [](const auto &entry) { return entry.second.bytes; })->second;
 }
 
-void MemoryTier::evict_last(Share &share) {
-    erase(PartKey(share.order.back().key));
+void MemoryTier::evict_last(const Share &share) {
+    const auto last = std::ranges::find(std::views::reverse(order_), &share, &Kept::share);
+    erase(PartKey(last->key));
     ++evicted_parts_;
 }
 
 std::optional<PartImage> MemoryTier::use(const PartKey &key) {
     const auto found = places_.find(key);
     if (found == places_.end()) return std::nullopt;
-    const auto &[share, kept] = found->second;
-    share->order.splice(share->order.begin(), share->order, kept);
-    return kept->image;
+    order_.splice(order_.begin(), order_, found->second);
+    return found->second->image;
 }
 
 std::uint64_t MemoryTier::bytes_of(const PartKey &key) const {
     const auto found = places_.find(key);
-    return found == places_.end() ? 0 : found->second.kept->image.layout->image_bytes;
+    return found == places_.end() ? 0 : found->second->image.layout->image_bytes;
 }
 
 void MemoryTier::erase(const PartKey &key) {
     const auto found = places_.find(key);
     if (found == places_.end()) return;
-    const auto [share, kept] = found->second;
-    const std::uint64_t bytes = kept->image.layout->image_bytes;
+    const std::uint64_t bytes = found->second->image.layout->image_bytes;
     bytes_ -= bytes;
-    share->bytes -= bytes;
-    share->order.erase(kept);
+    found->second->share->bytes -= bytes;
+    order_.erase(found->second);
     places_.erase(found);
 }
 

@@ -39,29 +39,26 @@ class MemoryTier {
     std::map<std::string, std::uint64_t> bytes_by_tenant() const;  // of those that have something
 
   private:
-    struct Kept {
-        PartKey key;
-        PartImage image;
-    };
     struct Share {
-        std::list<Kept> order;  // most recently used first
         std::uint64_t bytes = 0;
         std::optional<std::uint64_t> limit;
     };
-    struct Place {
-        Share *share;
-        std::list<Kept>::iterator kept;
+    struct Kept {
+        PartKey key;
+        PartImage image;
+        Share *share;  // its tenant's
     };
 
-    void evict_last(Share &share);
+    void evict_last(const Share &share);
     // Whose image leaves for one of `bytes` more bytes in `share`.
     Share &loser_to(Share &share, std::uint64_t bytes);
 
     const std::uint64_t budget_bytes_;
     std::uint64_t bytes_ = 0;
     std::uint64_t evicted_parts_ = 0;
+    std::list<Kept> order_;  // most recently used first
+    std::unordered_map<PartKey, std::list<Kept>::iterator> places_;
     std::map<std::string, Share, std::less<>> shares_;  // of every tenant that was ever here
-    std::unordered_map<PartKey, Place> places_;
 };
 
 }  // namespace engram

@@ -1,10 +1,11 @@
 // How much a tenant may have and do. Values and the decision about them; no I/O.
 //
-// The layer that creates agents and stores their KV asks before it does so:
+// Whoever creates agents asks before he does so:
 //
-//     ENGRAM_TRY(check_quota(tenants.quota(tenant), tenant, held, {.agents = 1}));
+//     ENGRAM_TRY(check_agents(tenants.quota(tenant), tenant, agents));
 //
-// Tokens and concurrent requests are decided on when a request comes in (request_quotas.h).
+// Bytes are the store's limits (AgentManager::limit_storage); tokens and concurrent requests are decided on when a request comes
+// in (request_quotas.h).
 #pragma once
 
 #include <array>
@@ -46,15 +47,8 @@ inline constexpr std::array<QuotaField, 5> kQuotaFields{{
 
 Result<void> validate_quota(const Quota &quota);  // invalid_argument: a limit is above the most that it can be
 
-// What a tenant has, or is about to get.
-struct Holdings {
-    std::uint64_t disk_bytes = 0;
-    std::uint64_t memory_bytes = 0;
-    std::uint64_t agents = 0;
-};
-
-// over_budget when a limit of the quota would be passed by what is held and `more` of it. What is held already may be above the
-// limit (which was lowered then): that alone is no error, only more of it is.
-Result<void> check_quota(const Quota &quota, std::string_view tenant, const Holdings &held, const Holdings &more);
+// over_budget when a tenant that has so many agents may have no more. That there are more than the limit (which was lowered then)
+// is no error in itself.
+Result<void> check_agents(const Quota &quota, std::string_view tenant, std::uint64_t agents);
 
 }  // namespace engram
