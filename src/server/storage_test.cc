@@ -208,7 +208,9 @@ TEST_F(ServerStorageTest, ByteHoursAreCountedForWhoHasThem) {
     ASSERT_TRUE(rows) << rows.error().message;
     for (const UsageRow &row : *rows) {
         EXPECT_LE(row.usage.stored_byte_seconds, bytes * static_cast<std::uint64_t>(seconds));
-        if (row.tenant != "red") EXPECT_EQ(row.usage.stored_byte_seconds, 0U) << row.tenant << "/" << row.agent;
+        if (row.tenant != "red") {
+            EXPECT_EQ(row.usage.stored_byte_seconds, 0U) << row.tenant << "/" << row.agent;
+        }
     }
 }
 
