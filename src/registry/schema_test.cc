@@ -31,7 +31,7 @@ TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
 TEST_F(RegistryTest, RowsFromBeforeRetentionAreWhole) {
     ASSERT_TRUE(open()->create(agent("a")));
     const std::size_t before = registry_file_kind().migrations.size() - 1;
-    tamper("ALTER TABLE agents DROP COLUMN retention; PRAGMA user_version = " + std::to_string(before));
+    tamper("PRAGMA user_version = " + std::to_string(before) + "; ALTER TABLE agents DROP COLUMN retention");
     const auto registry = open();
     const auto row = registry->get(key("a"));
     ASSERT_TRUE(row) << why(row);

@@ -257,6 +257,14 @@ Result<AgentManager::Embedding> AgentManager::embed(std::span<const std::int32_t
     return fail(ErrorCode::unsupported, "there is no model");
 }
 
+std::vector<TenantStorage> AgentManager::storage_by_tenant() const { return {}; }
+
+std::vector<AgentStorage> AgentManager::storage_by_agent() const { return {}; }
+
+Result<void> AgentManager::limit_storage(std::string_view, const StorageLimits &) { return {}; }
+
+Result<void> AgentManager::retain(std::string_view, Retention) { return fail(ErrorCode::unsupported, "there is no model"); }
+
 Result<void> AgentManager::adopt(std::string_view) { return fail(ErrorCode::unsupported, "there is no model"); }
 
 Result<std::vector<ChatMessage>> AgentManager::said_until(std::string_view) const {
