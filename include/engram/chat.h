@@ -86,6 +86,7 @@ struct ChatRequest {
     std::optional<std::uint32_t> top_logprobs;  // given: each piece of text comes with its tokens' log probabilities, and so many
                                                 // alternatives of each (0 to 20)
     bool thinks = false;                        // where the template has a switch for it
+    std::optional<std::uint32_t> thinking_tokens;  // most tokens of thinking: then it is ended, and the answer comes
     bool continues_last_message = false;        // the last message is an assistant's, and the answer goes on with its text
     bool may_truncate = false;                  // where the prompt is too long, its oldest messages are left out (not an agent's)
     std::string answer_id;                      // a name of the first choice's answer, to be found by (AgentManager::said_until)

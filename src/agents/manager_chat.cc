@@ -255,6 +255,10 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_choice(const Ch
     TurnPlan &plan = prepared.plan;
     ENGRAM_ASSIGN(plan.sampler, Sampler::create(*model, sampling));
     plan.visible_marks = chat->answer_style().visible_marks();
+    if (const auto marks = chat->answer_style().thinking_marks(); marks && request.thinking_tokens) {
+        plan.thinking.emplace(*marks, prepared.opens_thinking, *request.thinking_tokens);
+        plan.thinking_ending = model->tokenise(marks->ending, false, true);
+    }
     plan.max_tokens = request.max_tokens.value_or(static_cast<std::uint32_t>(context->cells() - n_prompt));
     plan.priority = request.priority;
     plan.stop_strings = sampling.stop;

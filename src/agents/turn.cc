@@ -7,6 +7,12 @@
 
 namespace engram {
 
+namespace {
+
+constexpr std::uint64_t kMostTokensOfACharacter = 4;  // its bytes
+
+}  // namespace
+
 void TurnChannel::send(Event event) {
     {
         const std::scoped_lock lock(mutex_);
@@ -199,13 +205,26 @@ bool Turn::choose(Context &context, std::size_t index) {
             return false;
         }
     }
-    const Token token = plan_.sampler->sample(context.handle(), static_cast<std::int32_t>(index));
+    const Token token = next_token(context, index);
     if (end_.result.tokens.empty()) {
         end_.result.ttft_ms = ms_since(submitted_);
         first_token_ = Clock::now();
     }
     if (plan_.top_logprobs) note_logprobs(context.logits(index), token);
     return add_token(token);
+}
+
+// The sampler's, or one that ends thinking.
+Token Turn::next_token(Context &context, std::size_t index) {
+    // Not within a character.
+    const bool due = plan_.thinking && plan_.thinking->due() && (next_.tokens == 0 || next_.tokens >= kMostTokensOfACharacter);
+    if (due || ended_thinking_ > 0) {
+        while (ended_thinking_ < plan_.thinking_ending.size()) {
+            const Token token = plan_.thinking_ending[ended_thinking_++];
+            if (plan_.sampler->accept(token)) return token;  // else a grammar says what follows
+        }
+    }
+    return plan_.sampler->sample(context.handle(), static_cast<std::int32_t>(index));
 }
 
 void Turn::note_logprobs(std::span<const float> logits, Token token) {
@@ -234,7 +253,9 @@ bool Turn::add_token(Token token) {
         finish("stop");
         return false;
     }
-    next_.text = text_.add(text_of(token));
+    const std::string text = text_of(token);
+    if (plan_.thinking) plan_.thinking->add(text);
+    next_.text = text_.add(text);
     if (!next_.text.empty()) {
         if (!held_.text.empty()) channel_->send(TurnChannel::Text{.turn = index_, .piece = std::move(held_)});
         held_ = std::exchange(next_, {});

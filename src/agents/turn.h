@@ -17,6 +17,7 @@
 
 #include "agents/kv_saver.h"
 #include "agents/restorer.h"
+#include "chat/thinking_limit.h"
 #include "engine/sampler.h"
 #include "engram/agents.h"
 #include "scheduler/scheduler.h"
@@ -34,6 +35,8 @@ struct TurnPlan {
     std::uint32_t max_tokens = 0;
     std::vector<std::string> stop_strings;
     std::vector<std::string> visible_marks;     // texts of control tokens that belong to the answer's text
+    std::optional<ThinkingLimit> thinking;  // given: thinking that goes on for longer is ended
+    std::vector<Token> thinking_ending;     // with these, which are sampled as it were
     std::optional<std::uint32_t> top_logprobs;  // given: log probabilities come with the text, with so many alternatives
     std::stop_token stop;
     std::int32_t priority = 0;
@@ -137,6 +140,7 @@ class Turn final : public Run {
 
     bool is_checkpoint(Position position) const;
     void note_miss();
+    Token next_token(Context &context, std::size_t index);
     void note_logprobs(std::span<const float> logits, Token token);
     std::string text_of(Token token) const;
     bool add_token(Token token);
@@ -156,6 +160,7 @@ class Turn final : public Run {
     std::vector<Token> pending_;
     std::size_t computed_ = 0;  // of pending_
     bool answering_ = false;
+    std::size_t ended_thinking_ = 0;  // of thinking_ending, said or left out by now
     bool began_once_ = false;
     std::uint64_t answered_ = 0;
     TextStream text_;

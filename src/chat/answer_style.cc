@@ -21,6 +21,8 @@ constexpr std::string_view kPythonTag = "<|python_tag|>";
 constexpr std::string_view kDeepSeekCalls = "<｜tool▁calls▁begin｜>";
 constexpr std::string_view kDeepSeekCallsEnd = "<｜tool▁calls▁end｜>";
 constexpr std::string_view kChannel = "<|channel|>";
+constexpr std::string_view kHarmonyThinking = "<|channel|>analysis<|message|>";
+constexpr std::string_view kHarmonyEnd = "<|end|>";
 constexpr std::array<std::string_view, 6> kHarmonyMarks{"<|channel|>",   "<|message|>", "<|start|>",
                                                         "<|constrain|>", "<|end|>",     "<|call|>"};
 
@@ -219,8 +221,18 @@ std::vector<std::string> AnswerStyle::visible_marks() const {
 }
 
 bool AnswerStyle::opens_thinking(std::string_view prompt) const {
-    if (form == CallForm::harmony) return prompt.ends_with("<|channel|>analysis<|message|>");
+    if (form == CallForm::harmony) return prompt.ends_with(kHarmonyThinking);
     return !think_open.empty() && trimmed(prompt).ends_with(think_open);
+}
+
+std::optional<ThinkingMarks> AnswerStyle::thinking_marks() const {
+    if (form == CallForm::harmony) {
+        return ThinkingMarks{.open = std::string(kHarmonyThinking),
+                             .close = std::string(kHarmonyEnd),
+                             .ending = std::format("{}<|start|>assistant<|channel|>final<|message|>", kHarmonyEnd)};
+    }
+    if (think_open.empty()) return std::nullopt;
+    return ThinkingMarks{.open = think_open, .close = think_close, .ending = std::format("\n{}\n\n", think_close)};
 }
 
 namespace {
@@ -304,13 +316,13 @@ class CallRules {
 
 // What may come before an answer's beginning: thinking, as an expression.
 std::string thinking_rule(const AnswerStyle &style, Grammar &grammar, bool open) {
+    const std::optional<ThinkingMarks> marks = style.thinking_marks();
+    if (!marks) return "";
     const bool harmony = style.form == CallForm::harmony;
-    const std::string begin = harmony ? "<|channel|>analysis<|message|>" : style.think_open;
-    const std::string end = harmony ? "<|end|>" : style.think_close;
-    if (end.empty()) return "";
-    const std::string text = grammar.texts(CharAutomaton::without(end), Spelling::raw, "thought");
-    const std::string rest = std::format("{} {} {}", text, gbnf_literal(end), harmony ? "\"<|start|>assistant\"" : "[\\n]{0,2}");
-    return open ? rest : std::format("({} {})?", gbnf_literal(begin), rest);
+    const std::string text = grammar.texts(CharAutomaton::without(marks->close), Spelling::raw, "thought");
+    const std::string rest =
+        std::format("{} {} {}", text, gbnf_literal(marks->close), harmony ? "\"<|start|>assistant\"" : "[\\n]{0,2}");
+    return open ? rest : std::format("({} {})?", gbnf_literal(marks->open), rest);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,12 @@ enum class CallForm : std::uint8_t {
     function_xml,  // <function=…><parameter=…>
     arg_xml,       // a name, <arg_key> and <arg_value>
     harmony,
+};
+
+// What thinking stands between; and what ends it for a model that has thought for as long as it may.
+struct ThinkingMarks {
+    std::string open, close, ending;
+    bool operator==(const ThinkingMarks &) const = default;
 };
 
 struct AnswerStyle {
@@ -54,6 +61,7 @@ struct AnswerStyle {
     std::vector<std::string> visible_marks() const;
     // What a call may begin with, without white space.
     std::vector<std::string> call_openings() const;
+    std::optional<ThinkingMarks> thinking_marks() const;  // nullopt: the family doesn't think
     // Whether the prompt ends within thinking that it opened itself.
     bool opens_thinking(std::string_view prompt) const;
 };

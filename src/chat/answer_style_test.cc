@@ -51,6 +51,8 @@ TEST(AnswerStyle, ThinkingIsInTheTemplatesWords) {
     EXPECT_TRUE(found.opens_thinking("<|im_start|>assistant\n<think>\n"));
     EXPECT_FALSE(found.opens_thinking("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
     EXPECT_FALSE(AnswerStyle{}.opens_thinking("<think>"));
+    EXPECT_EQ(found.thinking_marks(), (ThinkingMarks{.open = "<think>", .close = "</think>", .ending = "\n</think>\n\n"}));
+    EXPECT_EQ(AnswerStyle{}.thinking_marks(), std::nullopt);
     EXPECT_EQ(style(chat_ml("") + "{%- if false %}[THINK][/THINK]{%- endif %}").think_close, "[/THINK]");
 }
 
@@ -130,6 +132,8 @@ TEST(AnswerStyle, GemmaAndHarmony) {
         "+ '<|call|>' }}{%- else %}{{- '<|channel|>final<|message|>' + m.content + '<|end|>' }}{%- endif %}{%- endfor %}");
     EXPECT_EQ(harmony.form, CallForm::harmony);
     EXPECT_TRUE(harmony.opens_thinking("<|start|>assistant<|channel|>analysis<|message|>"));
+    ASSERT_TRUE(harmony.thinking_marks());
+    EXPECT_EQ(harmony.thinking_marks()->ending, "<|end|><|start|>assistant<|channel|>final<|message|>");
 }
 
 TEST(AnswerStyle, ATemplateWithoutCallsHasTheCommonForm) {

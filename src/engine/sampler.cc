@@ -258,6 +258,19 @@ void Sampler::observe(std::span<const Token> tokens) {
     }
 }
 
+bool Sampler::accept(Token token) {
+    try {
+        if (impl_->grammar != nullptr) {
+            if (!impl_->fits_grammar(token)) return false;
+            llama_sampler_accept(impl_->grammar.get(), token);
+        }
+    } catch (const std::exception &) {
+        return false;
+    }
+    llama_sampler_accept(impl_->chain.get(), token);
+    return true;
+}
+
 Sampler::Logprobs Sampler::logprobs(std::span<const float> logits, Token chosen, std::uint32_t count) {
     float largest = -kLargest;
     for (const float logit : logits) {

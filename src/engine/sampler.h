@@ -31,6 +31,9 @@ class Sampler {
     // The same over plain logits (vocabulary_size() of them), for tests and tools.
     Token sample(std::span<const float> logits);
 
+    // Takes a token that wasn't picked as if it had been. False, and nothing was changed, where the grammar doesn't allow it.
+    bool accept(Token token);
+
     // By the model alone, before any sampler: natural logarithms over the whole vocabulary.
     struct Probable {
         Token token = 0;

@@ -174,6 +174,21 @@ TEST_F(SamplerTest, AFinishedGrammarEndsTheAnswer) {
     EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));
 }
 
+TEST_F(SamplerTest, TokensOfOthersAreTakenWhereTheGrammarAllowsThem) {
+    const auto token_of = [&](std::string_view text) { return model->tokenise(text, false, true).front(); };
+    Sampler sampler = make({.grammar = R"(root ::= [ab] "!")"});
+    EXPECT_FALSE(sampler.accept(token_of("!"))) << "a letter comes first";
+    EXPECT_TRUE(sampler.accept(token_of("b")));
+    EXPECT_FALSE(sampler.accept(token_of("a")));
+    EXPECT_EQ(sampler.sample(logits), token_of("!"));
+    EXPECT_FALSE(sampler.accept(token_of("a"))) << "the end";
+    EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));
+    // Without a grammar, any; and the penalties know of it.
+    Sampler penalised = make({.presence_penalty = 100.0F, .penalty_last_n = 4});
+    EXPECT_TRUE(penalised.accept(best()));
+    EXPECT_NE(penalised.sample(logits), best());
+}
+
 TEST_F(SamplerTest, AGrammarThatNothingFitsEndsTheAnswer) {
     Sampler sampler = make({.grammar = "root ::= []"});
     EXPECT_TRUE(model->is_end_of_generation(sampler.sample(logits)));

@@ -176,7 +176,7 @@ Gguf make_header(const SynthGeometry &geometry, const TypeChoice &type, const Sy
     gguf_set_val_u32(file.get(), "general.file_type", type.file_type);
     gguf_set_val_u32(file.get(), "general.quantization_version", GGML_QNT_VERSION);
     for (const auto &[key, value] : plan.keys) set_key(file.get(), std::format("{}.{}", architecture, key), value);
-    write_synth_vocabulary(vocabulary, file.get());
+    write_synth_vocabulary(vocabulary, synth_thinks(geometry), file.get());
 
     const std::unique_ptr<ggml_context, FreeGgml> shapes(
         ggml_init({.mem_size = ggml_tensor_overhead() * (plan.tensors.size() + 1), .mem_buffer = nullptr, .no_alloc = true}));

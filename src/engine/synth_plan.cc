@@ -21,17 +21,19 @@ struct Shape {
     std::uint32_t window = 0;
     std::uint32_t vocabulary = 1024;
     bool pools = false;
+    bool thinks = false;
 };
 
 constexpr std::uint32_t kLarge = 32768;
 
-constexpr std::array<SynthGeometry, 10> kGeometries{{
+constexpr std::array<SynthGeometry, 11> kGeometries{{
     {"tiny-llama", "3 layers of plain attention, for tests", "llama"},
     {"tiny-gemma3", "7 layers, the sixth global, the others with a sliding window of 32, for tests", "gemma3"},
     {"tiny-lfm2", "6 layers, four short convolutions and two of attention, for tests", "lfm2"},
     {"tiny-mamba", "3 recurrent layers, for tests", "mamba"},
     {"tiny-qwen3", "3 layers of attention with normalised queries and keys, for tests", "qwen3"},
     {"tiny-embedder", "3 layers of attention and a pooling: texts become vectors, for tests", "qwen3"},
+    {"tiny-thinker", "tiny-llama, with a template that has a switch for thinking, for tests", "llama"},
     {"gemma3-270m", "the shape of Gemma 3 270M (18 layers, 3 global, window 512) with 32,768 tokens of vocabulary", "gemma3"},
     {"gemma3-1b", "the shape of Gemma 3 1B (26 layers, 4 global, window 512) with 32,768 tokens of vocabulary", "gemma3"},
     {"llama-1b", "the shape of Llama 3.2 1B (16 layers) with 32,768 tokens of vocabulary", "llama"},
@@ -45,6 +47,7 @@ constexpr std::array<Shape, kGeometries.size()> kShapes{{
     {.kind = Kind::mamba, .layers = 3, .width = 64, .inner = 128},
     {.kind = Kind::qwen3, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128},
     {.kind = Kind::qwen3, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128, .pools = true},
+    {.kind = Kind::llama, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128, .thinks = true},
     {.kind = Kind::gemma3,
      .layers = 18,
      .width = 640,
@@ -263,6 +266,7 @@ class Planner {
 std::span<const SynthGeometry> synth_plan_geometries() { return kGeometries; }
 
 std::uint32_t synth_vocabulary_target(const SynthGeometry &geometry) { return kShapes[index_of(geometry)].vocabulary; }
+bool synth_thinks(const SynthGeometry &geometry) { return kShapes[index_of(geometry)].thinks; }
 
 SynthPlan make_synth_plan(const SynthGeometry &geometry, std::uint32_t vocabulary) {
     return Planner(kShapes[index_of(geometry)], vocabulary).plan();

@@ -45,6 +45,7 @@ struct SynthPlan {
 
 std::span<const SynthGeometry> synth_plan_geometries();
 std::uint32_t synth_vocabulary_target(const SynthGeometry &geometry);
+bool synth_thinks(const SynthGeometry &geometry);  // its template has a switch for that
 // `geometry` is one of synth_plan_geometries().
 SynthPlan make_synth_plan(const SynthGeometry &geometry, std::uint32_t vocabulary);
 

@@ -38,14 +38,27 @@ constexpr std::array<std::string_view, 24> kFragments{"ing",  "ion",  "tion", "e
                                                       "ness", "able", "al",   "en", "est", "ity", "ous", "ure",
                                                       "ant",  "st",   "re",   "un", "th",  "ch",  "sh",  "qu"};
 
-constexpr std::string_view kTemplate =
+// The template's parts; those of a model that thinks stand behind the first and the second.
+constexpr std::array<std::string_view, 2> kTemplate{
     R"({% if tools %}{{ '<|im_start|>system\nTools:\n' }}{% for tool in tools %}{{ tool | tojson }}{{ '\n' }}{% endfor %})"
     R"({{ '<|im_end|>\n' }}{% endif %})"
-    R"({% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }})"
+    R"({% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }})",
     R"({% if message['content'] %}{{ message['content'] }}{% endif %})"
     R"({% if message['tool_calls'] %}{% for call in message['tool_calls'] %}{{ '<tool_call>' }}{{ call['function'] | tojson }})"
     R"({{ '</tool_call>' }}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %})"
-    R"({% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %})";
+    R"({% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %})"};
+constexpr std::array<std::string_view, 2> kThinking{
+    R"({% if message['reasoning_content'] %}{{ '<think>\n' + message['reasoning_content'] + '\n</think>\n\n' }}{% endif %})",
+    R"({% if add_generation_prompt and enable_thinking %}{{ '<think>\n' }}{% endif %})"};
+
+std::string template_of(bool thinks) {
+    std::string text;
+    for (std::size_t i = 0; i < kTemplate.size(); ++i) {
+        text += kTemplate[i];
+        if (thinks) text += kThinking[i];
+    }
+    return text;
+}
 
 // GPT-2's spelling: a byte that prints in Latin-1 is itself, the others are the code points from 256 on, in order.
 std::string spelling(std::uint32_t byte) {
@@ -122,7 +135,7 @@ SynthVocabulary make_synth_vocabulary(std::uint32_t size) {
     return vocabulary;
 }
 
-void write_synth_vocabulary(const SynthVocabulary &vocabulary, gguf_context *file) {
+void write_synth_vocabulary(const SynthVocabulary &vocabulary, bool thinks, gguf_context *file) {
     const auto set_strings = [file](const char *key, const std::vector<std::string> &texts) {
         std::vector<const char *> pointers(texts.size());
         std::ranges::transform(texts, pointers.begin(), [](const std::string &text) { return text.c_str(); });
@@ -142,7 +155,7 @@ void write_synth_vocabulary(const SynthVocabulary &vocabulary, gguf_context *fil
     gguf_set_val_u32(file, "tokenizer.ggml.unknown_token_id", kUnknown);
     gguf_set_val_bool(file, "tokenizer.ggml.add_bos_token", true);
     gguf_set_val_bool(file, "tokenizer.ggml.add_eos_token", false);
-    gguf_set_val_str(file, "tokenizer.chat_template", std::string(kTemplate).c_str());
+    gguf_set_val_str(file, "tokenizer.chat_template", template_of(thinks).c_str());
 }
 
 }  // namespace engram

@@ -21,7 +21,7 @@ struct SynthVocabulary {
 // raised when the first three need more.
 SynthVocabulary make_synth_vocabulary(std::uint32_t size);
 
-// tokenizer.* keys, the chat template among them.
-void write_synth_vocabulary(const SynthVocabulary &vocabulary, gguf_context *file);
+// tokenizer.* keys, the chat template among them; `thinks`: one that opens <think> where the caller asks for thinking.
+void write_synth_vocabulary(const SynthVocabulary &vocabulary, bool thinks, gguf_context *file);
 
 }  // namespace engram

@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 
 import { events, kTold, Server } from "./server.mjs";
@@ -24,6 +25,29 @@ const models = async () => (await server.raw("GET", "/v1/models")).json.data.map
 async function stream(body) {
   return fetch(`${server.url}/v1/chat/completions`, { method: "POST", body: JSON.stringify({ ...body, stream: true }) });
 }
+
+test("thinking ends where its budget does", async () => {
+  const file = path.join(server.home, "thinker.gguf");
+  server.command("model", "synth", "--geometry", "tiny-thinker", file);
+  const thinker = await Server.start(["--model", file]);
+  try {
+    const model = (await thinker.raw("GET", "/v1/models")).json.data[0].id;
+    const anthropic = new Anthropic({ baseURL: thinker.url, apiKey: "none" });
+    const asked = { model, max_tokens: 1100, messages: [{ role: "user", content: "What now?" }] };
+    const message = await anthropic.messages.create({ ...asked, thinking: { type: "enabled", budget_tokens: 1024 } });
+    assert.deepEqual(message.content.map((block) => block.type), ["thinking", "text"]);
+    assert.equal(message.usage.output_tokens, 1100);
+    assert.equal(message.stop_reason, "max_tokens");
+    const openai = new OpenAI({ baseURL: `${thinker.url}/v1`, apiKey: "none" });
+    const completion = await openai.chat.completions.create({ ...asked, max_tokens: 64, reasoning_effort: "high", thinking_budget: 20 });
+    assert.ok(completion.choices[0].message.content.length > 0);
+    assert.ok(completion.choices[0].message.reasoning_content.length > 0);
+    const thought = completion.usage.completion_tokens_details.reasoning_tokens;
+    assert.ok(thought >= 19 && thought <= 24, JSON.stringify(completion.usage));
+  } finally {
+    await thinker.stop();
+  }
+});
 
 test("what can't be loaded changes nothing", async () => {
   await server.raw("POST", "/v1/agents", { id: "a" });

@@ -60,6 +60,7 @@ ApiResult<void> read_thinking(const Field &thinking, const Lookup &headers, Mess
     if (type == "enabled") {
         const Field budget = thinking["budget_tokens"];
         ENGRAM_ASSIGN(const std::int64_t tokens, budget.whole_number(kLeastThinkingBudget, kMostTokens));
+        request.chat.thinking_tokens = static_cast<std::uint32_t>(tokens);
         const std::uint32_t most = request.chat.max_tokens.value_or(0);  // counting, and reading without answering, have none
         const bool between_calls = headers("anthropic-beta").contains("interleaved-thinking");
         if (most != 0 && tokens >= most && !between_calls) {

@@ -1,5 +1,7 @@
 #include "protocol/openai/chat_request.h"
 
+#include <limits>
+
 #include "protocol/openai/tools.h"
 
 namespace engram::protocol::openai {
@@ -62,6 +64,10 @@ ApiResult<void> read_thinking(const Field &body, ChatRequest &chat) {
     ENGRAM_ASSIGN(const std::optional<bool> by_effort, thinks_by_effort(body["reasoning_effort"]));
     chat.thinks = by_effort.value_or(chat.thinks);
     ENGRAM_ASSIGN(chat.thinks, body["chat_template_kwargs"]["enable_thinking"].boolean_or(chat.thinks));
+    if (const Field budget = body["thinking_budget"]; budget.present()) {
+        ENGRAM_ASSIGN(const std::int64_t tokens, budget.whole_number(0, std::numeric_limits<std::int32_t>::max()));
+        chat.thinking_tokens = static_cast<std::uint32_t>(tokens);
+    }
     return {};
 }
 

@@ -169,6 +169,8 @@ TEST(ChatRequestTest, MemoryAndThinking) {
     EXPECT_FALSE(asked(R"("reasoning_effort":"none")").chat.thinks);
     EXPECT_TRUE(asked(R"("chat_template_kwargs":{"enable_thinking":true})").chat.thinks);
     EXPECT_FALSE(asked(R"("reasoning_effort":"high","chat_template_kwargs":{"enable_thinking":false})").chat.thinks);
+    EXPECT_EQ(asked(R"("reasoning_effort":"high","thinking_budget":300)").chat.thinking_tokens, 300U);
+    EXPECT_EQ(chat.thinking_tokens, std::nullopt);
 }
 
 TEST(ChatRequestTest, Streams) {

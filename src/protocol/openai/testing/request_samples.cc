@@ -166,6 +166,8 @@ const std::vector<RequestSample> kChatFields = {
      nullptr, ""},
     {kChat, "{" ASK R"(,"chat_template_kwargs":{"enable_thinking":"no"}})", "chat_template_kwargs.enable_thinking",
      "true or false"},
+    {kChat, "{" ASK R"(,"thinking_budget":0})", nullptr, ""},
+    {kChat, "{" ASK R"(,"thinking_budget":-1})", "thinking_budget", "whole number from 0"},
     {kChat, "{" ASK R"(,"min_p":7})", "min_p", "from 0 to 1"},
 };
 
