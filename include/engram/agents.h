@@ -67,6 +67,10 @@ struct StorageOptions {
     std::uint32_t checkpoint_tokens = 2048;  // distance of checkpoints inside a long prefill (window and recurrent models)
     // Compute instead of reading from disk where that is quicker, by the measured rates of both. false: what is stored is read.
     bool weigh_restores = true;
+    // Bring an agent's KV from disk to host memory when its turn is likely to come soon, as far as that was learned from whose
+    // turns came when. From this probability on, above 0 and at most 1.
+    bool preload = true;
+    double preload_threshold = 0.6;
 };
 
 struct ManagerOptions {
@@ -152,6 +156,14 @@ struct ManagerStats {
     std::string last_error;           // of the background writer
     double prefill_tokens_per_s = 0;  // measured
     std::uint64_t recovered_temporary_files = 0, recovered_orphans = 0;
+    // Agents whose KV was brought from disk to host memory before its turn came. Each preload comes to be a hit (the agent's next
+    // turn found all in memory) or wasted (it left memory, or nobody came), unless it is still waiting.
+    struct Preloads {
+        std::uint64_t done = 0, hits = 0, wasted = 0;
+        std::uint64_t bytes = 0;  // brought in, what a turn has overtaken included
+    };
+    Preloads preloads_asked;    // by prewarm
+    Preloads preloads_learned;  // by whose turns came when
 };
 
 // The most that a tenant's stored KV may take; a limit that isn't there limits nothing.
@@ -262,6 +274,10 @@ class AgentManager {
     Result<void> save_all();
     Result<void> save_everything();          // of all tenants: what is queued is on disk when it returns
     Result<void> load(std::string_view id);  // brings the agent's KV into the context
+    // Brings it from disk into host memory, where its next turn finds it: nobody else has to leave the context for that. Returns
+    // when it is there. not_found (no KV is stored), over_budget (host memory is too small, or full of what running agents
+    // need), corrupt (not all of it came back: the next turn computes the rest).
+    Result<void> prewarm(std::string_view id);
     enum class EvictTo : std::uint8_t { memory, disk };
     Result<void> evict(std::string_view id, EvictTo to = EvictTo::disk);  // leaves the context (and memory); disk keeps it
 

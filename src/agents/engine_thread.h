@@ -39,6 +39,11 @@ class EngineThread {
     void submit(TurnPlan plan, std::shared_ptr<TurnChannel> channel, std::size_t index);
     void post(std::function<void()> work);
 
+    // Returns when nothing is being restored, or `stop` is triggered.
+    void wait_for_restores(const std::stop_token &stop) {
+        if (restorer_) restorer_->wait_until_idle(stop);
+    }
+
     // Runs `work` on the engine thread and waits for its value.
     template <typename Work>
     auto call(Work work) -> decltype(work()) {

@@ -48,6 +48,10 @@ Result<void> check(const ManagerOptions &options) {
     if (!(options.model.prefill_share >= 0)) {
         return fail(ErrorCode::invalid_argument, "the share of a step that a prefill may take must be 0 or more");
     }
+    if (!(options.storage.preload_threshold > 0 && options.storage.preload_threshold <= 1)) {
+        return fail(ErrorCode::invalid_argument,
+                    "the probability from which on an agent is preloaded must be above 0, and 1 at most");
+    }
     if (options.home.empty()) return fail(ErrorCode::invalid_argument, "no home folder was given for the agents' memory");
     return {};
 }
@@ -127,6 +131,14 @@ Result<void> AgentManager::Impl::open() {
                                                        .checkpoint_tokens = options.storage.checkpoint_tokens,
                                                        .prefill_share = options.model.prefill_share,
                                                        .weigh_restores = options.storage.weigh_restores});
+    if (store && context->memory_class() != MemoryClass::none) {
+        preloader = std::make_unique<Preloader>(
+            Preloader::Parts{.context = *context, .store = *store, .registry = *registry, .engine = *engine},
+            Preloader::Settings{.block_tokens = options.storage.block_tokens,
+                                .guesses = options.storage.preload,
+                                .probability = options.storage.preload_threshold},
+            [this](const AgentKey &key) { return committed_plan(key); });
+    }
     remove_expired();
     return {};
 }
@@ -211,6 +223,7 @@ Result<void> AgentManager::Impl::remove(const AgentKey &key) {
     const auto manifest = registry->manifest(key);
     engine->call([&] { engine->drop(key); });
     ENGRAM_TRY(registry->remove(key));
+    if (preloader) preloader->forget(key);
     if (!store) return {};
     store->release(claimant(key));
     if (manifest && *manifest) ENGRAM_TRY(store->remove(parts_of(**manifest)));
@@ -225,6 +238,7 @@ Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new
     impl_->wait_for_manifests();
     ENGRAM_TRY(impl_->registry->rename(key_of(id), new_id));
     impl_->engine->call([&] { impl_->engine->drop(key_of(id)); });
+    if (impl_->preloader) impl_->preloader->rename(key_of(id), new_id);
     ENGRAM_TRY(impl_->claim_anew(key_of(new_id)));
     if (impl_->store) {
         impl_->store->release(Impl::claimant(key_of(id)));

@@ -14,6 +14,7 @@
 #include "agents/chat_answer.h"
 #include "agents/engine_thread.h"
 #include "agents/manifest_publisher.h"
+#include "agents/preloader.h"
 #include "chat/conversation.h"
 #include "chat/repairs.h"
 #include "engine/context.h"
@@ -89,7 +90,8 @@ class AgentManager::Impl {
         std::optional<Retention> retention;
         std::string tools;            // which the answer may call
         bool opens_thinking = false;  // the prompt ends within thinking
-        bool asks = false;            // for an answer
+        std::int64_t began_ms = 0;
+        bool asks = false;  // for an answer
         bool raw = false;
         bool forget = false;  // nothing of it is committed
     };
@@ -185,6 +187,7 @@ class AgentManager::Impl {
     std::unique_ptr<ChatTemplate> chat;
     std::unique_ptr<ManifestPublisher> publisher;  // null without a store
     std::unique_ptr<EngineThread> engine;
+    std::unique_ptr<Preloader> preloader;  // null where nothing could be read
     AgentGates gates;
 
     struct Totals {

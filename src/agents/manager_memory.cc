@@ -10,6 +10,21 @@
 
 namespace engram {
 
+namespace {
+
+// Whether the agent's next turn needs the part, or only one that goes back to a checkpoint.
+bool is_of_the_end(const ManifestPart &part, const Manifest &manifest, const Context &context) {
+    const auto end = static_cast<std::int64_t>(manifest.n_kv);
+    switch (part.kind) {
+        case PartKind::attention: return true;
+        case PartKind::window: return part.first_position + std::int64_t{part.rows} > end - std::int64_t{context.window()};
+        case PartKind::state: return part.first_position == end;
+    }
+    return true;
+}
+
+}  // namespace
+
 std::set<AgentKey> AgentManager::Impl::hot_agents() {
     return engine->call([&] {
         std::set<AgentKey> hot;
@@ -29,7 +44,7 @@ std::string AgentManager::Impl::tier_below_context(const Result<std::optional<Ma
     for (const ManifestPart &part : (*manifest)->parts) {
         const auto tier = store->find({.id = part.id, .kind = part.kind});
         if (!tier) return "none";
-        slowest = std::max(slowest, *tier);
+        if (is_of_the_end(part, **manifest, *context)) slowest = std::max(slowest, *tier);
     }
     return std::string(tier_name(slowest));
 }
@@ -104,6 +119,13 @@ Result<void> AgentManager::load(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
     const auto hold = impl_->gates.take(key_of(id));
     return impl_->load(key_of(id));
+}
+
+Result<void> AgentManager::prewarm(std::string_view id) {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(impl_->registry->get(key_of(id)));
+    if (!impl_->preloader) return fail(ErrorCode::not_found, std::format("agent {} has no stored KV that could be read", id));
+    return impl_->preloader->ask(key_of(id));
 }
 
 Result<void> AgentManager::save(std::string_view id) {
@@ -265,6 +287,11 @@ ManagerStats AgentManager::stats() const {
         stats.deduplicated_parts = store.deduplicated_parts;
         stats.last_error = store.last_write_error;
         stats.recovered_temporary_files = recovery.temporary_files_removed;
+    }
+    if (impl_->preloader) {
+        const Preloader::Counts preloads = impl_->preloader->counts();
+        stats.preloads_asked = preloads.asked;
+        stats.preloads_learned = preloads.learned;
     }
     const std::scoped_lock lock(impl_->totals_mutex);
     stats.restored_tokens = impl_->totals.restored_tokens;

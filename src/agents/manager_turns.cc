@@ -101,6 +101,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare(const AgentKey 
 Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_from(const AgentRow &row, std::vector<MessageRow> messages,
                                                                       Addition addition) const {
     Prepared prepared;
+    prepared.began_ms = now_ms();
     const bool cut = addition.keep_messages < messages.size();
     if (cut) messages.resize(addition.keep_messages);
     const AgentFront front = addition.front.value_or(AgentFront{.system_prompt = row.system_prompt, .tools = row.tools});
@@ -217,14 +218,24 @@ TurnPlan AgentManager::Impl::take_plan(Prepared &prepared) {
 void AgentManager::Impl::run(std::vector<TurnPlan> plans, const std::function<void(TurnChannel::Event)> &on_event,
                              const std::function<void()> &on_silence) {
     const auto channel = std::make_shared<TurnChannel>();
-    for (std::size_t i = 0; i < plans.size(); ++i) engine->submit(std::move(plans[i]), channel, i);
-    for (std::size_t finished = 0; finished < plans.size();) {
+    std::vector<std::pair<AgentKey, bool>> turns;  // and whether it is a real one
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+        turns.emplace_back(plans[i].key, !plans[i].probe && !plans[i].load_only);
+        if (preloader) preloader->began(plans[i].key);
+        engine->submit(std::move(plans[i]), channel, i);
+    }
+    for (std::size_t finished = 0; finished < turns.size();) {
         std::optional<TurnChannel::Event> event = on_silence ? channel->receive(kSilence) : std::optional(channel->receive());
         if (!event) {
             on_silence();
             continue;
         }
-        if (std::holds_alternative<TurnChannel::Finished>(*event)) ++finished;
+        if (const auto *end = std::get_if<TurnChannel::Finished>(&*event)) {
+            ++finished;
+            const auto &[key, real] = turns[end->turn];
+            const bool told = real && !end->end.error;
+            if (preloader) preloader->ended(key, told ? std::optional<std::string_view>(end->end.result.tier) : std::nullopt);
+        }
         on_event(std::move(*event));
     }
 }
@@ -287,6 +298,7 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
             if (auto row = registry->get(prepared.plan.key)) {
                 publisher->publish(std::move(*row), std::move(end.manifest), std::move(prepared.older));
             }
+            if (preloader) preloader->learn(prepared.plan.key, prepared.began_ms);
         }
         std::string problem = store->last_write_error();
         if (problem.empty()) problem = store->refusal(prepared.plan.key.tenant);

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <optional>
 
+#include "agents/stored_parts.h"
+
 namespace engram {
 
 namespace {
@@ -12,31 +14,6 @@ namespace {
 // Large enough that the engine's work for each image (finding cells, tagging them) is small beside the copy, small enough to stay
 // in the processor's cache between reading and putting.
 constexpr std::size_t kImageBytes = 4 << 20;
-
-class StorePresence final : public PartPresence {
-  public:
-    // Parts that turn out to be corrupt while they are looked for are noted in `outcome`.
-    StorePresence(BlockStore &store, RestoreOutcome &outcome) : store_(store), outcome_(outcome) {}
-
-    std::optional<Rows> rows(const BlockId &id, PartKind kind) override {
-        const PartKey key{.id = id, .kind = kind};
-        if (!store_.find(key)) return std::nullopt;
-        if (kind == PartKind::attention) return Rows{};  // always all rows of its segment: no need to open the file
-        const auto rows = store_.part_rows(key);
-        if (!rows) {
-            if (rows.error().code == ErrorCode::corrupt) {
-                ++outcome_.corrupt_parts;
-                if (outcome_.limit.empty()) outcome_.limit = rows.error().message;
-            }
-            return std::nullopt;
-        }
-        return Rows{.first = rows->first_position, .rows = rows->rows};
-    }
-
-  private:
-    BlockStore &store_;
-    RestoreOutcome &outcome_;
-};
 
 }  // namespace
 
@@ -49,18 +26,17 @@ class Restorer::Attempt {
         : restorer_(restorer), job_(job), outcome_(outcome) {}
 
     End run() {
-        StorePresence presence(restorer_.store_, outcome_);
+        StorePresence presence(restorer_.store_);
         plan_ = plan_restore({.root = job_.root,
                               .block_tokens = restorer_.block_tokens_,
-                              .kinds = {.attention = restorer_.context_.has_attention(),
-                                        .state = restorer_.context_.has_state(),
-                                        .window = restorer_.context_.has_window() ? restorer_.context_.window() : 0},
+                              .kinds = kinds_of(restorer_.context_),
                               .tokens = job_.tokens,
                               .stored_tokens = job_.stored_tokens},
                              presence);
         outcome_.resume_at = plan_.resume_at;
         outcome_.restored_to = plan_.restored_to;
-        if (outcome_.limit.empty()) outcome_.limit = plan_.limit;
+        outcome_.corrupt_parts += presence.corrupt_parts();
+        if (outcome_.limit.empty()) outcome_.limit = presence.problem().empty() ? plan_.limit : presence.problem();
         outcome_.tier = Tier::memory;
         outcome_.bytes = 0;
         const auto resumed = static_cast<std::uint64_t>(plan_.resume_at);
@@ -107,24 +83,6 @@ class Restorer::Attempt {
         return count;
     }
 
-    SegmentIdentity identity(const RestoreStep &step) const {
-        const PlannedSegment &segment = plan_.segments[step.segment];
-        // A segment that departs from the prompt is named by the stored tokens (kv_plan.h).
-        const std::size_t end = static_cast<std::size_t>(segment.first) + segment.tokens;
-        const auto from_prompt = [&] {
-            return end <= job_.tokens.size() &&
-                   chain_next(segment.parent,
-                              std::span(job_.tokens).subspan(static_cast<std::size_t>(segment.first), segment.tokens)) ==
-                       segment.id;
-        };
-        const std::vector<Token> &source = from_prompt() ? job_.tokens : job_.stored_tokens;
-        return {.id = segment.id,
-                .parent = segment.parent,
-                .fingerprint = restorer_.context_.fingerprint(),
-                .first_position = segment.first,
-                .tokens = {source.begin() + segment.first, source.begin() + static_cast<std::ptrdiff_t>(end)}};
-    }
-
     End deliver_run(std::size_t first, std::size_t count) {
         restorer_.places_.acquire();
         const RestoreStep &head = plan_.steps[first];
@@ -139,8 +97,10 @@ class Restorer::Attempt {
         std::uint32_t row = 0;
         for (std::size_t i = first; i < first + count; ++i) {
             const RestoreStep &step = plan_.steps[i];
+            const SegmentIdentity segment =
+                identity_of(plan_, step, job_.tokens, job_.stored_tokens, restorer_.context_.fingerprint());
             const auto start = std::chrono::steady_clock::now();
-            auto read = restorer_.store_.read(identity(step), step.kind, step.first, step.rows, *image, row);
+            auto read = restorer_.store_.read(segment, step.kind, step.first, step.rows, *image, row);
             if (!read) {
                 restorer_.places_.release();
                 outcome_.limit = read.error().message;
@@ -195,9 +155,19 @@ void Restorer::run(const std::stop_token &stop) {
         if (!changed_.wait(lock, stop, [this] { return !jobs_.empty(); })) return;
         const RestoreJob job = std::move(jobs_.front());
         jobs_.pop_front();
+        restoring_ = true;
         lock.unlock();
         restore(job);
+        lock.lock();
+        restoring_ = false;
+        lock.unlock();
+        changed_.notify_all();
     }
+}
+
+void Restorer::wait_until_idle(const std::stop_token &stop) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [this] { return jobs_.empty() && !restoring_; });
 }
 
 void Restorer::restore(const RestoreJob &job) {

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <semaphore>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -55,6 +56,8 @@ class Restorer {
     void submit(RestoreJob job);
     // An image that was delivered has been put into the context (or dropped).
     void release() { places_.release(); }
+    // Returns when no job waits or is under way, or when `stop` is triggered: for whoever reads for nobody in particular.
+    void wait_until_idle(const std::stop_token &stop);
 
   private:
     class Attempt;
@@ -69,7 +72,8 @@ class Restorer {
     std::counting_semaphore<kImagesUnderWay> places_{kImagesUnderWay};
     std::mutex mutex_;
     std::condition_variable_any changed_;
-    std::deque<RestoreJob> jobs_;  // guarded by mutex_
+    std::deque<RestoreJob> jobs_;  // guarded by mutex_, as the next
+    bool restoring_ = false;
     std::jthread thread_;
 };
 

@@ -19,7 +19,7 @@ inline ManagerOptions tiny_manager(const std::filesystem::path &home, const std:
     options.model.kv_type_k = options.model.kv_type_v = kv_type;
     options.storage.block_tokens = 32;
     options.storage.checkpoint_tokens = 128;
-    options.storage.weigh_restores = false;  // so that a test knows what comes from where
+    options.storage.weigh_restores = options.storage.preload = false;  // so that a test knows what comes from where
     return options;
 }
 

@@ -122,6 +122,7 @@ class Demo {
     ManagerOptions options_in(const char *home) const {
         ManagerOptions options = options_;
         options.home = folder_ / home;
+        options.storage.preload = false;  // so that what comes back comes from disk
         return options;
     }
 

@@ -42,6 +42,7 @@ Result<std::unique_ptr<AgentManager>> open_manager(const Context &context) {
     ENGRAM_ASSIGN(ManagerOptions options, manager_options(context.settings));
     ENGRAM_TRY(require_model(options));
     ENGRAM_TRY(ensure_home(options.home));
+    options.storage.preload = false;  // a command ends before a guess could be of use
     return AgentManager::open(std::move(options));
 }
 

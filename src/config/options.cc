@@ -107,6 +107,8 @@ Result<ManagerOptions> manager_options(const Settings &settings) {
     storage.stored_type = settings.text("kv-store-type");
     storage.checkpoint_tokens = count("checkpoint-tokens");
     storage.weigh_restores = settings.text("restore") == "quicker";
+    storage.preload = settings.text("preload") == "on";
+    storage.preload_threshold = settings.number("preload-threshold");
     return options;
 }
 

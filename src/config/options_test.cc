@@ -39,6 +39,8 @@ TEST(ManagerOptionsFromSettings, DefaultsAreTheLibrarys) {
     EXPECT_EQ(options->storage.stored_type, expected.storage.stored_type);
     EXPECT_EQ(options->storage.checkpoint_tokens, expected.storage.checkpoint_tokens);
     EXPECT_EQ(options->storage.weigh_restores, expected.storage.weigh_restores);
+    EXPECT_EQ(options->storage.preload, expected.storage.preload);
+    EXPECT_EQ(options->storage.preload_threshold, expected.storage.preload_threshold);
 }
 
 TEST(TurnSettingsFromSettings, DefaultsAreTheLibrarys) {
@@ -77,7 +79,9 @@ TEST(ManagerOptionsFromSettings, EverySettingArrives) {
                                          {"memory-budget", {"2K"}},
                                          {"checkpoint-tokens", {"512"}},
                                          {"prefill-share", {"0.5"}},
-                                         {"restore", {"always"}}}));
+                                         {"restore", {"always"}},
+                                         {"preload", {"off"}},
+                                         {"preload-threshold", {"0.75"}}}));
     ASSERT_TRUE(options.has_value()) << options.error().message;
     EXPECT_EQ(options->home, "/nonexistent/home");
     EXPECT_EQ(options->tenant, "acme");
@@ -103,6 +107,8 @@ TEST(ManagerOptionsFromSettings, EverySettingArrives) {
     EXPECT_EQ(options->storage.checkpoint_tokens, 512U);
     EXPECT_EQ(options->model.prefill_share, 0.5);
     EXPECT_FALSE(options->storage.weigh_restores);
+    EXPECT_FALSE(options->storage.preload);
+    EXPECT_EQ(options->storage.preload_threshold, 0.75);
 }
 
 TEST(ManagerOptionsFromSettings, RefusesWhatTheTableCanNotSay) {

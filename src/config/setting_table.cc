@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 9> kKvTypes{"f32", "f16", "bf16", "q8_0",
 constexpr std::array<std::string_view, 4> kStoredTypes{"", "f16", "q8_0", "q4_0"};
 constexpr std::array<std::string_view, 2> kRestores{"quicker", "always"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
+constexpr std::array<std::string_view, 2> kSwitch{"on", "off"};
 
 constexpr double kMaxBytes = 1LL << 60;
 constexpr double kMaxTokens = 1 << 24;
@@ -178,6 +179,21 @@ constexpr auto kSettings = std::to_array<SettingSpec>({
      .default_text = "quicker",
      .help = "read KV from disk where that is quicker than computing it, by the measured rates of both; or always",
      .choices = kRestores},
+    {.name = "preload",
+     .kind = choice,
+     .group = storage,
+     .value_name = "on/off",
+     .default_text = "on",
+     .help = "a server brings memory from disk to host memory for agents that are likely to be next",
+     .choices = kSwitch},
+    {.name = "preload-threshold",
+     .kind = number,
+     .group = storage,
+     .value_name = "P",
+     .default_text = "0.6",
+     .help = "how likely an agent must be for that: from 0.05 to 1",
+     .minimum = 0.05,
+     .maximum = 1},
 
     {.name = "max-tokens",
      .kind = whole,

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "registry/agent_table.h"
+#include "registry/habit_table.h"
 #include "registry/hash_table.h"
 #include "registry/manifest_table.h"
 #include "registry/message_table.h"
@@ -25,6 +26,7 @@ struct Tables {
     TokenTable tokens;
     ManifestTable manifests;
     HashTable hashes;
+    HabitTable habits;
 
     static Result<Tables> open(Database &database) {
         Tables tables;
@@ -33,6 +35,7 @@ struct Tables {
         ENGRAM_ASSIGN(tables.tokens, TokenTable::open(database));
         ENGRAM_ASSIGN(tables.manifests, ManifestTable::open(database));
         ENGRAM_ASSIGN(tables.hashes, HashTable::open(database));
+        ENGRAM_ASSIGN(tables.habits, HabitTable::open(database));
         return tables;
     }
 };
@@ -221,6 +224,22 @@ class SqliteRegistry final : public Registry {
     Result<void> remember_hash(const FileStamp &stamp, const Digest &digest) override {
         const std::scoped_lock lock(mutex_);
         return tables_.hashes.replace(stamp, digest);
+    }
+
+    Result<void> remember_habits(std::span<const HabitRow> rows) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        for (const HabitRow &row : rows) {
+            const auto rowid = tables_.agents.rowid({.tenant = row.tenant, .id = row.habit.agent});
+            if (rowid) ENGRAM_TRY(tables_.habits.replace(*rowid, row.habit));
+        }
+        ENGRAM_TRY(tables_.habits.keep_newest(kMostHabitRows));
+        return transaction.commit();
+    }
+
+    Result<std::vector<HabitRow>> habits() const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.habits.list();
     }
 
     Result<std::vector<std::string>> integrity_check() const override {

@@ -20,6 +20,7 @@
 
 #include "core/ids.h"
 #include "core/kv_part.h"
+#include "core/turn_predictor.h"
 #include "engram/chat.h"
 #include "engram/error.h"
 
@@ -124,6 +125,13 @@ struct TurnCommit {
     std::optional<Retention> retention = {};      // likewise
 };
 
+// When turns of an agent came, and whose came after them.
+struct HabitRow {
+    std::string tenant;
+    TurnHabit habit;
+    bool operator==(const HabitRow &) const = default;
+};
+
 class Registry {
   public:
     // Creates the file (0600) when absent; its folder must exist. io, locked, corrupt (the file is left as it is), incompatible.
@@ -174,6 +182,12 @@ class Registry {
     };
     virtual std::optional<Digest> remembered_hash(const FileStamp &stamp) const = 0;
     virtual Result<void> remember_hash(const FileStamp &stamp, const Digest &digest) = 0;
+
+    // Habits are guesses: those of agents that don't exist are left out when they are written, and damaged ones when they are
+    // read. An agent's go with it. Only the kMostHabitRows that were used last are kept.
+    static constexpr std::size_t kMostHabitRows = 4096;
+    virtual Result<void> remember_habits(std::span<const HabitRow> rows) = 0;
+    virtual Result<std::vector<HabitRow>> habits() const = 0;
 
     // SQLite's own integrity check; empty when the file is sound, else one sentence for each problem.
     virtual Result<std::vector<std::string>> integrity_check() const = 0;

@@ -70,8 +70,16 @@ const std::string kVersion1 = R"(
 )";
 
 const std::string kVersion2 = "ALTER TABLE agents ADD COLUMN retention TEXT NOT NULL DEFAULT 'standard'";
+const std::string kVersion3 = R"(
+    CREATE TABLE turn_habits (
+        agent INTEGER PRIMARY KEY REFERENCES agents (key) ON DELETE CASCADE,
+        began_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        habit BLOB NOT NULL
+    ) STRICT;
+)";
 
-const std::array<std::string, 2> kMigrations{kVersion1, kVersion2};
+const std::array<std::string, 3> kMigrations{kVersion1, kVersion2, kVersion3};
 
 }  // namespace
 

@@ -30,8 +30,7 @@ TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
 
 TEST_F(RegistryTest, RowsFromBeforeRetentionAreWhole) {
     ASSERT_TRUE(open()->create(agent("a")));
-    const std::size_t before = registry_file_kind().migrations.size() - 1;
-    tamper("PRAGMA user_version = " + std::to_string(before) + "; ALTER TABLE agents DROP COLUMN retention");
+    tamper("PRAGMA user_version = 1; ALTER TABLE agents DROP COLUMN retention; DROP TABLE turn_habits");
     const auto registry = open();
     const auto row = registry->get(key("a"));
     ASSERT_TRUE(row) << why(row);

@@ -367,7 +367,8 @@ std::vector<http::HttpRoute> agent_routes(App &app) {
         route(app, "POST", one + "/pin", acting([](AgentManager &agents, std::string_view id) { return agents.pin(id, true); })),
         route(app, "POST", one + "/unpin",
               acting([](AgentManager &agents, std::string_view id) { return agents.pin(id, false); })),
-        route(app, "POST", one + "/prewarm", acting([](AgentManager &agents, std::string_view id) { return agents.load(id); })),
+        route(app, "POST", one + "/prewarm",
+              acting([](AgentManager &agents, std::string_view id) { return agents.prewarm(id); })),
         route(app, "POST", one + "/save", acting([](AgentManager &agents, std::string_view id) { return agents.save(id); })),
     };
 }

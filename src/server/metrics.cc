@@ -158,6 +158,17 @@ std::string Metrics::text(const ManagerStats &stats, std::span<const TenantStora
     counter("engram_written_bytes_total", "KV written to disk", "", {{"", number(stats.written_bytes)}});
     counter("engram_failed_writes_total", "Writes of KV that failed", "", {{"", number(stats.failed_writes)}});
     counter("engram_deduplicated_parts_total", "Parts that were there already", "", {{"", number(stats.deduplicated_parts)}});
+    const auto preloads = [&](std::string name, std::string help, std::uint64_t ManagerStats::Preloads::*count) {
+        counter(std::move(name), std::move(help), "cause",
+                {{"asked", number(stats.preloads_asked.*count)}, {"learned", number(stats.preloads_learned.*count)}});
+    };
+    preloads("engram_preloads_total", "Agents whose KV was brought from disk to memory before its turn came",
+             &ManagerStats::Preloads::done);
+    preloads("engram_preload_hits_total", "Preloads that the agent's next turn found in memory", &ManagerStats::Preloads::hits);
+    preloads("engram_preload_wasted_total", "Preloads that left memory unused, or that nobody came for",
+             &ManagerStats::Preloads::wasted);
+    preloads("engram_preload_bytes_total", "KV brought from disk to memory before it was asked for",
+             &ManagerStats::Preloads::bytes);
     return prometheus::TextSerializer().Serialize(families);
 }
 

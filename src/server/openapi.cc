@@ -57,7 +57,7 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"post", "/v1/agents/{id}/evict", "Agents", "Take its memory out of the context", "Evict", "Agent"},
     {"post", "/v1/agents/{id}/pin", "Agents", "Never evict its memory from disk", "", "Agent"},
     {"post", "/v1/agents/{id}/unpin", "Agents", "Let it be evicted again", "", "Agent"},
-    {"post", "/v1/agents/{id}/prewarm", "Agents", "Bring its memory into the context", "", "Agent"},
+    {"post", "/v1/agents/{id}/prewarm", "Agents", "Bring its memory from disk into host memory", "", "Agent"},
     {"post", "/v1/agents/{id}/save", "Agents", "Wait until its memory is on disk", "", "Agent"},
     {"post", "/v1/render", "Prompts",
      "The text and tokens that messages and tools become; the body is a chat completion's, a response's or a message's",

@@ -166,6 +166,12 @@ struct PartInfo {
     std::uint64_t memory_bytes = 0;  // of its image in the memory tier; 0: not there
 };
 
+// For whom an image is brought to memory that nobody has asked for yet.
+struct MemoryGuess {
+    std::string_view tenant;
+    std::span<const std::string> kept;  // claimants whose images matter at least as much
+};
+
 class BlockStore {
   public:
     // Errors: locked (another live process; the message names its pid), io, invalid_argument. `codec` may be null when
@@ -201,6 +207,12 @@ class BlockStore {
     virtual std::optional<PartImage> memory_image(const PartKey &key) = 0;
     // Puts a verified image, read from disk, into the memory tier (so that the next restore is warm).
     virtual void keep_in_memory(const PartKey &key, const PartImage &image) = 0;
+    // The same for a part that its agent may never ask for. Room is made by images of the same tenant's parts that none of
+    // `guess.kept` claims and that are on disk too, no others; and of those that stay, later puts push this one out first. False,
+    // and nothing was changed, when there is no such room, or the part isn't on disk and claimed any more.
+    virtual bool keep_guess_in_memory(const PartKey &key, const PartImage &image, const MemoryGuess &guess) = 0;
+    // Bytes of images that could be kept in this way.
+    virtual std::uint64_t room_for_guess(const MemoryGuess &guess) const = 0;
     // Drops the images of these parts from the memory tier (not from the write queue).
     virtual void drop_from_memory(std::span<const PartKey> keys) = 0;
 

@@ -95,6 +95,11 @@ std::uint32_t DiskIndex::claims(const PartKey &key) const {
     return found == entries_.end() ? 0 : found->second.claims;
 }
 
+std::span<const PartKey> DiskIndex::claimed_by(const std::string &claimant) const {
+    const auto found = claimants_.find(claimant);
+    return found == claimants_.end() ? std::span<const PartKey>() : found->second.parts;
+}
+
 // Takes a tenant's claimed parts from the ends of the claimants' lists: without a promise first, then least valuable first.
 class DiskIndex::ClaimedVictims {
   public:

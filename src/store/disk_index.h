@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -45,7 +46,8 @@ class DiskIndex {
     void hold(const PartKey &key, std::string_view claimant, std::string_view tenant, std::int64_t now_ms);
     void release(std::string_view claimant);
     bool claimed(const PartKey &key) const { return claims(key) > 0; }
-    std::uint32_t claims(const PartKey &key) const;  // claimants that list it
+    std::uint32_t claims(const PartKey &key) const;                          // claimants that list it
+    std::span<const PartKey> claimed_by(const std::string &claimant) const;  // valid until the next change
 
     struct Writer {
         std::string_view claimant;

@@ -171,6 +171,26 @@ void DiskStore::keep_in_memory(const PartKey &key, const PartImage &image) {
     memory_.insert(key, image, index_.tenant_of(key));
 }
 
+MemoryTier::Gate DiskStore::may_leave_for(const MemoryGuess &guess) const {
+    std::unordered_set<PartKey> kept;
+    for (const std::string &claimant : guess.kept) {
+        const std::span<const PartKey> parts = index_.claimed_by(claimant);
+        kept.insert(parts.begin(), parts.end());
+    }
+    return [this, kept = std::move(kept)](const PartKey &key) { return stored(key) && !kept.contains(key); };
+}
+
+bool DiskStore::keep_guess_in_memory(const PartKey &key, const PartImage &image, const MemoryGuess &guess) {
+    const std::scoped_lock lock(mutex_);
+    if (!stored(key) || !index_.claimed(key)) return false;
+    return memory_.insert_behind(key, image, guess.tenant, may_leave_for(guess));
+}
+
+std::uint64_t DiskStore::room_for_guess(const MemoryGuess &guess) const {
+    const std::scoped_lock lock(mutex_);
+    return memory_.room(guess.tenant, may_leave_for(guess));
+}
+
 void DiskStore::drop_from_memory(std::span<const PartKey> keys) {
     const std::scoped_lock lock(mutex_);
     for (const PartKey &key : keys) memory_.erase(key);

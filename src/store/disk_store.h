@@ -37,6 +37,8 @@ class DiskStore final : public BlockStore {
                              PartImage &target, std::uint32_t target_row) override;
     std::optional<PartImage> memory_image(const PartKey &key) override;
     void keep_in_memory(const PartKey &key, const PartImage &image) override;
+    bool keep_guess_in_memory(const PartKey &key, const PartImage &image, const MemoryGuess &guess) override;
+    std::uint64_t room_for_guess(const MemoryGuess &guess) const override;
     void drop_from_memory(std::span<const PartKey> keys) override;
     void claim(Claim claim) override;
     void release(std::string_view claimant) override;
@@ -100,8 +102,9 @@ class DiskStore final : public BlockStore {
     bool holds_rows(const PublishLock &held, const PartKey &key, const PartRows &rows);
     void record_write(const Result<void> &result);
 
-    bool stored(const PartKey &key) const;        // needs mutex_
-    PartInfo describe(const PartKey &key) const;  // needs mutex_
+    bool stored(const PartKey &key) const;                           // needs mutex_
+    MemoryTier::Gate may_leave_for(const MemoryGuess &guess) const;  // needs mutex_, also while it is used
+    PartInfo describe(const PartKey &key) const;                     // needs mutex_
     Result<ReadOutcome> read_memory(const PartImage &image, const ScatterTarget &target);
     Result<ReadOutcome> read_disk(const SegmentIdentity &segment, PartKind kind, const PartRows &rows,
                                   const ScatterTarget &target);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <vector>
 
 namespace engram {
 
@@ -31,6 +32,48 @@ void MemoryTier::evict_last(const Share &share) {
     const auto last = std::ranges::find(std::views::reverse(order_), &share, &Kept::share);
     erase(PartKey(last->key));
     ++evicted_parts_;
+}
+
+bool MemoryTier::insert_behind(const PartKey &key, const PartImage &image, std::string_view tenant, const Gate &may_leave) {
+    if (contains(key)) return true;
+    const std::uint64_t bytes = image.layout->image_bytes;
+    Share &share = shares_.try_emplace(std::string(tenant)).first->second;
+    std::vector<PartKey> leaving;  // least recently used first
+    auto place = order_.end();     // behind the last of those that stay
+    std::uint64_t room = free_bytes(share);
+    bool stays_behind = false;
+    for (auto at = order_.end(); at != order_.begin() && (room < bytes || !stays_behind);) {
+        --at;
+        if (at->share != &share || !may_leave(at->key)) {
+            stays_behind = true;
+        } else if (room < bytes) {
+            leaving.push_back(at->key);
+            room += at->image.layout->image_bytes;
+        }
+        if (!stays_behind) place = at;
+    }
+    if (room < bytes) return false;
+    while (place != order_.end() && std::ranges::contains(leaving, place->key)) ++place;
+    for (const PartKey &gone : leaving) erase(gone);
+    evicted_parts_ += leaving.size();
+    places_.emplace(key, order_.insert(place, {.key = key, .image = image, .share = &share}));
+    share.bytes += bytes;
+    bytes_ += bytes;
+    return true;
+}
+
+std::uint64_t MemoryTier::room(std::string_view tenant, const Gate &may_leave) const {
+    const auto share = shares_.find(tenant);
+    if (share == shares_.end()) return budget_bytes_ - bytes_;
+    std::uint64_t bytes = free_bytes(share->second);
+    for (const Kept &kept : order_) {
+        if (kept.share == &share->second && may_leave(kept.key)) bytes += kept.image.layout->image_bytes;
+    }
+    return bytes;
+}
+
+std::uint64_t MemoryTier::free_bytes(const Share &share) const {
+    return std::min(budget_bytes_ - bytes_, share.limit.value_or(budget_bytes_) - share.bytes);
 }
 
 std::optional<PartImage> MemoryTier::use(const PartKey &key) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -25,6 +26,12 @@ class MemoryTier {
 
     // Replaces an image of the same key. One that is larger than the whole budget, or than its tenant's limit, isn't kept.
     void insert(const PartKey &key, const PartImage &image, std::string_view tenant);
+    using Gate = std::function<bool(const PartKey &)>;
+    // Takes the room from those images of the tenant's that `may_leave`, and stands behind all others: it will go before them.
+    // False, and nothing was changed, when there isn't so much room.
+    bool insert_behind(const PartKey &key, const PartImage &image, std::string_view tenant, const Gate &may_leave);
+    // What such an image may take: free bytes, and those of the tenant's images that may leave.
+    std::uint64_t room(std::string_view tenant, const Gate &may_leave) const;
     std::optional<PartImage> use(const PartKey &key);  // makes it the most recently used one
     bool contains(const PartKey &key) const { return places_.contains(key); }
     std::uint64_t bytes_of(const PartKey &key) const;  // 0 when it isn't here
@@ -50,6 +57,7 @@ class MemoryTier {
     };
 
     void evict_last(const Share &share);
+    std::uint64_t free_bytes(const Share &share) const;  // that its tenant may take without anybody's leaving
     // Whose image leaves for one of `bytes` more bytes in `share`.
     Share &loser_to(Share &share, std::uint64_t bytes);
 

@@ -59,7 +59,7 @@ describe("agents", () => {
     await call("POST", "/v1/agents/a/save");
     assert.equal((await call("POST", "/v1/agents/a/evict", { to: "memory" })).tier, "memory");
     assert.equal((await call("POST", "/v1/agents/a/evict", { to: "disk" })).tier, "disk");
-    assert.equal((await call("POST", "/v1/agents/a/prewarm")).tier, "hot");
+    assert.equal((await call("POST", "/v1/agents/a/prewarm")).tier, "memory");
     await call("POST", "/v1/agents/a/evict", { to: "nowhere" }, 400);
     assert.equal((await call("POST", "/v1/agents/a/fork", { id: "b" }, 201)).forked_from, "a");
     const file = await fetch(`${server.url}/v1/agents/a/export`);

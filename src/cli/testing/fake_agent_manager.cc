@@ -153,6 +153,9 @@ Result<void> AgentManager::save(std::string_view id) {
 Result<void> AgentManager::load(std::string_view id) {
     return get(id).transform([](const AgentInfo &) {});
 }
+Result<void> AgentManager::prewarm(std::string_view id) {
+    return get(id).transform([](const AgentInfo &) {});
+}
 Result<void> AgentManager::evict(std::string_view id, EvictTo) {
     return get(id).transform([](const AgentInfo &) {});
 }
