@@ -75,6 +75,10 @@ struct ChatRequest {
     std::vector<ChatMessage> messages;
     std::string raw_prompt;  // instead of messages: text that the model reads as it is, without template
     std::vector<ChatTool> tools;
+    // Tools that the messages tell of, and that may be called without standing in the prompt's front; and the names of those that
+    // the messages take back.
+    std::vector<ChatTool> told_tools;
+    std::vector<std::string> withdrawn_tools;
     ToolChoice tool_choice;
     AnswerFormat format = AnswerFormat::text;
     std::string schema;  // with json_schema: the schema that the answer keeps to
@@ -87,10 +91,10 @@ struct ChatRequest {
                                                 // alternatives of each (0 to 20)
     bool thinks = false;                        // where the template has a switch for it
     std::optional<std::uint32_t> thinking_tokens;  // most tokens of thinking: then it is ended, and the answer comes
-    bool continues_last_message = false;        // the last message is an assistant's, and the answer goes on with its text
-    bool may_truncate = false;                  // where the prompt is too long, its oldest messages are left out (not an agent's)
-    std::string answer_id;                      // a name of the first choice's answer, to be found by (AgentManager::said_until)
-    std::string call_id_prefix = "call_";       // of the ids that calls of tools get
+    bool continues_last_message = false;           // the last message is an assistant's, and the answer goes on with its text
+    bool may_truncate = false;             // where the prompt is too long, its oldest messages are left out (not an agent's)
+    std::string answer_id;                 // a name of the first choice's answer, to be found by (AgentManager::said_until)
+    std::string call_id_prefix = "call_";  // of the ids that calls of tools get
 
     Retention retention = Retention::standard;  // standard: as it was
     std::int32_t priority = 0;                  // higher first, within a tenant

@@ -5,56 +5,20 @@
 #include <array>
 #include <thread>
 
+#include "agents/testing_chat.h"
 #include "agents/testing_manager.h"
 
 namespace engram {
 namespace {
 
+using testing::Answered;
+using testing::ask;
 using testing::filler;
 using testing::must;
 using testing::open_manager;
 using testing::TemporaryFolder;
 using testing::tiny_manager;
-
-// What came of a request.
-struct Answered {
-    ChatStarted started;
-    std::vector<std::string> texts, thinking;  // of each choice
-    std::vector<ChatToolCall> calls;
-    std::vector<TokenLogprob> logprobs;
-    std::vector<ChatFinished> finished;
-    std::uint64_t progress = 0;
-
-    const std::string &text() const { return texts.front(); }
-};
-
-Result<Answered> try_ask(AgentManager &manager, const ChatRequest &request, std::stop_token stop = {}) {
-    Answered answered;
-    answered.texts.resize(request.choices);
-    answered.thinking.resize(request.choices);
-    const auto done = manager.chat(
-        request,
-        [&](const ChatEvent &event) {
-            if (const auto *started = std::get_if<ChatStarted>(&event)) answered.started = *started;
-            if (const auto *progress = std::get_if<ChatProgress>(&event)) answered.progress = progress->done;
-            if (const auto *text = std::get_if<ChatText>(&event)) {
-                answered.texts.at(text->choice) += text->text;
-                std::ranges::copy(text->logprobs, std::back_inserter(answered.logprobs));
-            }
-            if (const auto *thinking = std::get_if<ChatThinking>(&event))
-                answered.thinking.at(thinking->choice) += thinking->text;
-            if (const auto *call = std::get_if<ChatCallBegin>(&event)) {
-                answered.calls.push_back({.id = call->id, .name = call->name, .arguments = {}});
-            }
-            if (const auto *part = std::get_if<ChatCallArguments>(&event)) answered.calls.back().arguments += part->text;
-            if (const auto *finished = std::get_if<ChatFinished>(&event)) answered.finished.push_back(*finished);
-        },
-        std::move(stop));
-    if (!done) return std::unexpected(done.error());
-    return answered;
-}
-
-Answered ask(AgentManager &manager, const ChatRequest &request) { return must(try_ask(manager, request)); }
+using testing::try_ask;
 
 // A model of random weights says what a grammar makes it say, and ends its turn.
 std::string saying(const std::string &text) { return "root ::= \"" + text + "\""; }
@@ -405,48 +369,20 @@ TEST_P(ChatDetailTest, GoesOnWithABegunAnswer) {
     EXPECT_EQ(next.started.agent, answered.started.agent);
 }
 
-// A synthetic model never ends its thinking by itself.
-TEST(ChatThinkingTest, EndsWhereItsTokensDo) {
-    const TemporaryFolder home;
-    const auto manager = open_manager(tiny_manager(home.path(), "tiny-thinker"));
-    for (const std::uint32_t most : {0U, 1U, 7U, 40U}) {
-        SCOPED_TRACE(most);
-        ChatRequest asked;
-        asked.messages = {{.role = "user", .content = "What now?"}};
-        asked.max_tokens = 60;
-        asked.thinks = true;
-        asked.thinking_tokens = most;
-        const Answered answered = ask(*manager, asked);
-        EXPECT_EQ(answered.thinking.front().empty(), most == 0);
-        EXPECT_FALSE(answered.text().empty());
-        EXPECT_FALSE(answered.thinking.front().contains("</think>"));
-        EXPECT_FALSE(answered.text().contains("think>")) << answered.text();
-        EXPECT_EQ(answered.finished.front().answer_tokens, 60U);
-        EXPECT_GE(answered.finished.front().thinking_tokens + 1, most);
-        EXPECT_LE(answered.finished.front().thinking_tokens, most + 4) << "the marks, and what is left of a character";
-        // What was thought is a part of the memory: the next turn goes on behind it.
-        const std::uint64_t read = answered.started.prompt_tokens + answered.finished.front().answer_tokens;
-        asked.messages.push_back({.role = "assistant", .content = answered.text()});
-        asked.messages.push_back({.role = "user", .content = "And then?"});
-        EXPECT_GE(ask(*manager, asked).started.cached_tokens + 1, read);
-    }
-}
-
-TEST(ChatThinkingTest, WhatIsForcedToBeJsonIsJsonBehindIt) {
-    const TemporaryFolder home;
-    const auto manager = open_manager(tiny_manager(home.path(), "tiny-thinker"));
-    ChatRequest asked;
-    asked.messages = {{.role = "user", .content = "What now?"}};
+TEST_P(ChatDetailTest, ToolsThatMessagesTellOfAreCallable) {
+    ChatRequest asked = request();
+    asked.tools = {{.name = "add", .description = "Adds"}};
+    asked.told_tools = {weather()};
+    asked.tool_choice = {.use = ToolUse::required, .parallel = false};
+    asked.withdrawn_tools = {"add"};
+    asked.sampling.grammar.clear();
     asked.max_tokens = 200;
-    asked.thinks = true;
-    asked.thinking_tokens = 12;
-    asked.format = AnswerFormat::json_schema;
-    asked.schema = R"({"type":"object","properties":{"ok":{"type":"boolean"}},"required":["ok"],"additionalProperties":false})";
-    const Answered answered = ask(*manager, asked);
-    EXPECT_FALSE(answered.thinking.front().empty());
-    const std::string text = answered.text();
-    EXPECT_TRUE(text.starts_with("{") && text.ends_with("}") && text.contains("\"ok\"")) << text;
-    EXPECT_EQ(answered.finished.front().reason, FinishReason::stop);
+    const Answered answered = ask(*manager_, asked);
+    ASSERT_EQ(answered.calls.size(), 1U);
+    EXPECT_EQ(answered.calls.front().name, "get_weather");
+    EXPECT_FALSE(must(manager_->get(answered.started.agent)).tools.contains("get_weather")) << "the prompt's front is as it was";
+    asked.withdrawn_tools.emplace_back("get_weather");
+    EXPECT_EQ(try_ask(*manager_, asked).error().code, ErrorCode::invalid_argument);
 }
 
 TEST_P(ChatDetailTest, AnswersAreFoundByTheirNames) {

@@ -183,6 +183,11 @@ namespace {
 std::vector<ChatTool> callable_tools(const ChatRequest &request, const std::string &shown) {
     if (request.tool_choice.use == ToolUse::none) return {};
     std::vector<ChatTool> tools = request.tools.empty() ? parse_tools(shown).value_or(std::vector<ChatTool>()) : request.tools;
+    for (const ChatTool &told : request.told_tools) {  // in place of an older one
+        std::erase_if(tools, [&](const ChatTool &tool) { return tool.name == told.name; });
+        tools.push_back(told);
+    }
+    std::erase_if(tools, [&](const ChatTool &tool) { return std::ranges::contains(request.withdrawn_tools, tool.name); });
     const ToolChoice &choice = request.tool_choice;
     if (choice.use == ToolUse::named) std::erase_if(tools, [&](const ChatTool &tool) { return tool.name != choice.name; });
     if (!choice.allowed.empty()) {

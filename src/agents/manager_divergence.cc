@@ -1,7 +1,6 @@
 // AgentManager: where and why a request leaves what was said before.
 #include <algorithm>
 #include <format>
-#include <ranges>
 #include <tuple>
 #include <utility>
 
@@ -51,20 +50,19 @@ std::pair<std::string, std::string> place_of(const Said &asked, const Said &reme
 
 Result<AgentManager::Divergence> AgentManager::divergence(const ChatRequest &request) const {
     ENGRAM_ASSIGN(const ChatPrompt prompt, impl_->prompt_of(tenant_, request));
+    const std::string vocabulary = impl_->model->vocabulary_hash().hex();
     std::vector<AgentRow> rows;
     if (!request.agent.empty()) {
         ENGRAM_ASSIGN(AgentRow row, impl_->registry->get(key_of(request.agent)));
         rows.push_back(std::move(row));
     } else {
-        ENGRAM_ASSIGN(rows, impl_->registry->list(tenant_));
-        std::ranges::sort(rows, std::ranges::greater{}, &AgentRow::last_used_ms);
+        ENGRAM_ASSIGN(rows, impl_->registry->used_last(tenant_, {.vocabulary = vocabulary, .limit = kMostCompared}));
     }
     Divergence found{.prompt_tokens = prompt.tokens.size(), .repairs = prompt.repairs};
     std::vector<Token> remembered;
     const AgentRow *nearest = nullptr;
-    const std::string vocabulary = impl_->model->vocabulary_hash().hex();
-    const auto comparable = [&](const AgentRow &row) { return row.n_tokens > 0 && row.vocabulary == vocabulary; };
-    for (const AgentRow &row : rows | std::views::filter(comparable) | std::views::take(kMostCompared)) {
+    for (const AgentRow &row : rows) {
+        if (row.n_tokens == 0 || row.vocabulary != vocabulary) continue;  // a named agent's may be another model's
         auto tokens = impl_->registry->tokens(row.key);
         if (!tokens) continue;  // damaged: the next turn says so
         const std::size_t common = common_prefix(prompt.tokens, *tokens);

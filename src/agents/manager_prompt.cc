@@ -1,6 +1,5 @@
 // AgentManager: the prompt that a request becomes, without reading it.
 #include <algorithm>
-#include <ranges>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -62,14 +61,10 @@ std::vector<Token> AgentManager::Impl::raw_tokens_after(std::span<const Token> s
 
 std::vector<Token> AgentManager::Impl::raw_tokens(const std::string &tenant, std::string_view text) const {
     std::vector<Token> best = model->tokenise(text, true, true);
-    std::vector<AgentRow> rows = registry->list(tenant).value_or(std::vector<AgentRow>());
-    const std::string vocabulary = model->vocabulary_hash().hex();
-    std::erase_if(rows, [&](const AgentRow &row) {
-        return row.kind != AgentKind::conversation || row.n_tokens == 0 || row.vocabulary != vocabulary;
-    });
-    std::ranges::sort(rows, std::ranges::greater{}, &AgentRow::last_used_ms);
+    const auto rows =
+        registry->used_last(tenant, {.vocabulary = model->vocabulary_hash().hex(), .unnamed_only = true, .limit = kMostCompared});
     std::size_t reused = 0;
-    for (const AgentRow &row : rows | std::views::take(kMostCompared)) {
+    for (const AgentRow &row : rows.value_or(std::vector<AgentRow>())) {
         const auto stored = registry->tokens(row.key);
         if (!stored) continue;  // damaged: whoever asks for it is told
         reused = std::max(reused, common_prefix(best, *stored));

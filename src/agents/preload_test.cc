@@ -262,7 +262,7 @@ TEST_F(PreloadTest, BesideRunningTurns) {
         }
     });
     std::jthread changing([&](const std::stop_token &stop) {
-        for (int i = 0; !stop.stop_requested(); ++i) {
+        while (!stop.stop_requested()) {
             must(manager->fork("a", "fork"));
             static_cast<void>(manager->prewarm("fork"));
             must(manager->rename("fork", "renamed"));

@@ -35,8 +35,8 @@ struct TurnPlan {
     std::uint32_t max_tokens = 0;
     std::vector<std::string> stop_strings;
     std::vector<std::string> visible_marks;     // texts of control tokens that belong to the answer's text
-    std::optional<ThinkingLimit> thinking;  // given: thinking that goes on for longer is ended
-    std::vector<Token> thinking_ending;     // with these, which are sampled as it were
+    std::optional<ThinkingLimit> thinking;      // given: thinking that goes on for longer is ended
+    std::vector<Token> thinking_ending;         // with these, which are sampled as it were
     std::optional<std::uint32_t> top_logprobs;  // given: log probabilities come with the text, with so many alternatives
     std::stop_token stop;
     std::int32_t priority = 0;

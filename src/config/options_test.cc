@@ -61,26 +61,16 @@ TEST(TurnSettingsFromSettings, DefaultsAreTheLibrarys) {
 }
 
 TEST(ManagerOptionsFromSettings, EverySettingArrives) {
-    auto options = manager_options(with({{"tenant", {"acme"}},
-                                         {"model", {"/m.gguf"}},
-                                         {"context", {"128"}},
-                                         {"batch", {"64"}},
-                                         {"max-running", {"3"}},
-                                         {"threads", {"2"}},
-                                         {"gpu-layers", {"0"}},
-                                         {"kv-type-k", {"q8_0"}},
-                                         {"kv-type-v", {"f32"}},
-                                         {"rope-freq-base", {"10000.5"}},
-                                         {"rope-freq-scale", {"0.25"}},
-                                         {"lora", {"/a.gguf", "/b:c.gguf", "/d.gguf:-0.5"}},
-                                         {"kv-store-type", {"q4_0"}},
-                                         {"block-tokens", {"64"}},
-                                         {"disk-budget", {"1M"}},
-                                         {"memory-budget", {"2K"}},
-                                         {"checkpoint-tokens", {"512"}},
-                                         {"prefill-share", {"0.5"}},
-                                         {"restore", {"always"}},
-                                         {"preload", {"off"}},
+    auto options = manager_options(with({{"tenant", {"acme"}},           {"model", {"/m.gguf"}},
+                                         {"context", {"128"}},           {"batch", {"64"}},
+                                         {"max-running", {"3"}},         {"threads", {"2"}},
+                                         {"gpu-layers", {"0"}},          {"kv-type-k", {"q8_0"}},
+                                         {"kv-type-v", {"f32"}},         {"rope-freq-base", {"10000.5"}},
+                                         {"rope-freq-scale", {"0.25"}},  {"lora", {"/a.gguf", "/b:c.gguf", "/d.gguf:-0.5"}},
+                                         {"kv-store-type", {"q4_0"}},    {"block-tokens", {"64"}},
+                                         {"disk-budget", {"1M"}},        {"memory-budget", {"2K"}},
+                                         {"checkpoint-tokens", {"512"}}, {"prefill-share", {"0.5"}},
+                                         {"restore", {"always"}},        {"preload", {"off"}},
                                          {"preload-threshold", {"0.75"}}}));
     ASSERT_TRUE(options.has_value()) << options.error().message;
     EXPECT_EQ(options->home, "/nonexistent/home");

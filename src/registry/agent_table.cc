@@ -112,6 +112,11 @@ Result<AgentTable> AgentTable::open(sqlite::Database &database) {
     ENGRAM_ASSIGN(table.expired_,
                   database.prepare("SELECT tenant, id FROM agents WHERE kind = 'conversation' AND pinned = 0 AND expires_ms > 0"
                                    " AND expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2"));
+    ENGRAM_ASSIGN(table.used_last_,
+                  database.prepare(std::format("SELECT {} FROM agents AS a INDEXED BY agents_by_use WHERE a.tenant = ?1"
+                                               " AND a.vocabulary = ?2 AND a.n_tokens > 0 AND (?3 = 0 OR a.kind = 'conversation')"
+                                               " ORDER BY a.last_used_ms DESC LIMIT ?4",
+                                               kAgentColumns)));
     return table;
 }
 
@@ -204,6 +209,18 @@ Result<std::vector<AgentKey>> AgentTable::expired(std::int64_t now_ms, std::size
         ENGRAM_ASSIGN(const bool more, run.next());
         if (!more) return keys;
         keys.push_back({.tenant = std::string(run.text(0)), .id = std::string(run.text(1))});
+    }
+}
+
+// A damaged row, or one that a damaged index leads to, is left out.
+Result<std::vector<AgentRow>> AgentTable::used_last(std::string_view tenant, const Registry::UsedLast &which) {
+    std::vector<AgentRow> rows;
+    const std::int64_t unnamed = which.unnamed_only ? 1 : 0;
+    for (auto run = used_last_.run(tenant, which.vocabulary, unnamed, static_cast<std::uint64_t>(which.limit));;) {
+        ENGRAM_ASSIGN(const bool more, run.next());
+        if (!more) return rows;
+        ReadAgent read = agent_of(run);
+        if (read.intact && read.agent.row.key.tenant == tenant) rows.push_back(std::move(read.agent.row));
     }
 }
 

@@ -62,12 +62,13 @@ class AgentTable {
     // By id, then tenant; an empty tenant means all. A damaged row is listed as damaged_row; corrupt when one is missing.
     Result<std::vector<AgentRow>> list(std::string_view tenant);
     Result<std::vector<AgentKey>> expired(std::int64_t now_ms, std::size_t limit);
+    Result<std::vector<AgentRow>> used_last(std::string_view tenant, const Registry::UsedLast &which);
 
   private:
     Result<std::optional<std::int64_t>> look_up(const AgentKey &key);
     Result<void> check_free(const AgentKey &key);
 
-    sqlite::Statement indexed_, scanned_, read_, next_rowid_, insert_, update_, remove_, list_, count_, expired_;
+    sqlite::Statement indexed_, scanned_, read_, next_rowid_, insert_, update_, remove_, list_, count_, expired_, used_last_;
 };
 
 }  // namespace engram

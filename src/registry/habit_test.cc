@@ -75,7 +75,9 @@ TEST_F(RegistryTest, OnlyTheNewestHabitsAreKept) {
     }
     tamper(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4098)"
-        " INSERT INTO agents SELECT i + 1, 'default', 'a' || i, 0, 0, 0, 0, 0, 0, 0, 0, '', '', '', '', '', '', 'agent', '', 0"
+        " INSERT INTO agents (key, tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens, n_messages, n_turns,"
+        " checksum, model, vocabulary, forked_from, description, system_prompt, tools, kind, session, expires_ms)"
+        " SELECT i + 1, 'default', 'a' || i, 0, 0, 0, 0, 0, 0, 0, 0, '', '', '', '', '', '', 'agent', '', 0"
         " FROM n");
     const auto registry = open();
     ASSERT_TRUE(registry->remember_habits(rows));
@@ -86,8 +88,7 @@ TEST_F(RegistryTest, OnlyTheNewestHabitsAreKept) {
 
 TEST_F(RegistryTest, ARegistryFromBeforeHabitsGetsTheirTable) {
     ASSERT_TRUE(open()->create(agent("a")));
-    const std::size_t before = registry_file_kind().migrations.size() - 1;
-    tamper("DROP TABLE turn_habits; PRAGMA user_version = " + std::to_string(before));
+    tamper("UPDATE agents SET id = id; DROP INDEX agents_by_use; DROP TABLE turn_habits; PRAGMA user_version = 2");
     const auto registry = open();
     EXPECT_TRUE(registry->habits().value().empty());
     const std::vector<HabitRow> rows{row_of("a", 1)};

@@ -87,6 +87,11 @@ class SqliteRegistry final : public Registry {
         return tables_.agents.list(tenant);
     }
 
+    Result<std::vector<AgentRow>> used_last(std::string_view tenant, const UsedLast &which) const override {
+        const std::scoped_lock lock(mutex_);
+        return tables_.agents.used_last(tenant, which);
+    }
+
     Result<void> remove(const AgentKey &key) override {
         const std::scoped_lock lock(mutex_);
         ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));

@@ -165,6 +165,14 @@ class Registry {
     virtual Result<std::optional<MessagePlace>> find_prefix(std::string_view tenant, std::string_view prefix) const = 0;
     // The answer of a tenant's that has this public id.
     virtual Result<std::optional<MessagePlace>> find_public_id(std::string_view tenant, std::string_view public_id) const = 0;
+    // A tenant's agents and conversations that have tokens of this vocabulary, the one used last first. Damaged ones are left
+    // out.
+    struct UsedLast {
+        std::string vocabulary;
+        bool unnamed_only = false;  // conversations that nobody has named
+        std::size_t limit = 0;
+    };
+    virtual Result<std::vector<AgentRow>> used_last(std::string_view tenant, const UsedLast &which) const = 0;
     virtual Result<std::vector<Token>> tokens(const AgentKey &key) const = 0;         // corrupt
     virtual Result<std::optional<Manifest>> manifest(const AgentKey &key) const = 0;  // corrupt; nullopt when there is none
 

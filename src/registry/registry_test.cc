@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <tuple>
 
 #include "registry/registry_fixture.h"
 #include "registry/token_table.h"
@@ -292,6 +293,42 @@ TEST_F(RegistryTest, RetentionIsKeptUntilItIsChanged) {
     ASSERT_TRUE(registry->set_retention(key("a"), Retention::forever));
     EXPECT_EQ(open()->get(key("a"))->retention, Retention::forever);
     EXPECT_EQ(code_of(registry->set_retention(key("nobody"), Retention::forever)), ErrorCode::not_found);
+}
+
+TEST_F(RegistryTest, ListsWhoWasUsedLast) {
+    auto registry = open();
+    const std::vector<Token> tokens{1, 2, 3};
+    std::int64_t now = 0;
+    for (const auto &[tenant, id, vocabulary, kind] :
+         {std::tuple("default", "a", "v", AgentKind::agent), std::tuple("default", "b", "v", AgentKind::conversation),
+          std::tuple("default", "c", "other", AgentKind::conversation), std::tuple("default", "d", "v", AgentKind::conversation),
+          std::tuple("zoo", "e", "v", AgentKind::conversation), std::tuple("default", "new", "v", AgentKind::conversation)}) {
+        AgentRow row = agent(id);
+        row.key.tenant = tenant;
+        row.kind = kind;
+        ASSERT_TRUE(registry->create(row));
+        if (row.key.id == "new") continue;  // it has no tokens
+        ASSERT_TRUE(registry->commit_turn(
+            {.key = row.key, .new_tokens = tokens, .now_ms = ++now, .model = "m", .vocabulary = vocabulary}));
+    }
+    const auto used = [&](std::string_view tenant, Registry::UsedLast which) {
+        std::string ids;
+        for (const AgentRow &row : registry->used_last(tenant, which).value()) ids += row.key.id;
+        return ids;
+    };
+    EXPECT_EQ(used("default", {.vocabulary = "v", .limit = 10}), "dba");
+    EXPECT_EQ(used("default", {.vocabulary = "v", .unnamed_only = true, .limit = 10}), "db");
+    EXPECT_EQ(used("default", {.vocabulary = "v", .limit = 1}), "d");
+    EXPECT_EQ(used("zoo", {.vocabulary = "v", .limit = 10}), "e");
+    EXPECT_EQ(used("nobody", {.vocabulary = "v", .limit = 10}), "");
+    ASSERT_TRUE(registry->touch(key("a"), ++now));
+    EXPECT_EQ(used("default", {.vocabulary = "v", .limit = 10}), "adb");
+    ASSERT_TRUE(registry->remove(key("d")));
+    EXPECT_EQ(used("default", {.vocabulary = "v", .limit = 10}), "ab");
+    registry.reset();
+    tamper("UPDATE agents SET n_turns = 77 WHERE id = 'b'");
+    registry = open();
+    EXPECT_EQ(used("default", {.vocabulary = "v", .limit = 10}), "a") << "what is damaged is left out";
 }
 
 TEST_F(RegistryTest, FindsConversationsByWhatWasSaid) {

@@ -79,7 +79,9 @@ const std::string kVersion3 = R"(
     ) STRICT;
 )";
 
-const std::array<std::string, 3> kMigrations{kVersion1, kVersion2, kVersion3};
+const std::string kVersion4 = "CREATE INDEX agents_by_use ON agents (tenant, last_used_ms)";
+
+const std::array<std::string, 4> kMigrations{kVersion1, kVersion2, kVersion3, kVersion4};
 
 }  // namespace
 

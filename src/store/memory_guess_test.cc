@@ -85,12 +85,25 @@ TEST_F(MemoryGuessTest, TakesNothingFromAnotherTenant) {
     EXPECT_FALSE(in_memory("other/a"));
     EXPECT_EQ(room({}), 1U);
     put("default/b");
-    put("default/c");
-    put("other/a");
-    put("other/b");
-    put("other/c");
+    EXPECT_TRUE(guess("default/a"));
+    EXPECT_FALSE(in_memory("default/b"));
+    EXPECT_TRUE(in_memory("other/b") && in_memory("other/c"));
+    const std::vector<PartKey> a{key_of("default/a")};
+    store_->drop_from_memory(a);
+    put("other/d");
     EXPECT_FALSE(guess("default/a"));
-    EXPECT_TRUE(in_memory("other/a") && in_memory("other/b") && in_memory("other/c"));
+    EXPECT_TRUE(in_memory("other/b") && in_memory("other/c") && in_memory("other/d"));
+}
+
+TEST_F(MemoryGuessTest, KeepsToItsTenantsLimit) {
+    const std::uint64_t bytes = put_of("default/a").image.layout->image_bytes;
+    ASSERT_TRUE(store_->limit("default", {.disk_bytes = {}, .memory_bytes = 2 * bytes}));
+    for (const char *agent : {"default/a", "default/b", "default/c"}) put(agent);
+    EXPECT_EQ(room({}), 2U);
+    EXPECT_EQ(room({"default/b"}), 1U);
+    EXPECT_FALSE(guess("default/a", {"default/b", "default/c"})) << "there is free memory, but not for this tenant";
+    EXPECT_TRUE(guess("default/a", {"default/c"}));
+    EXPECT_FALSE(in_memory("default/b"));
 }
 
 TEST_F(MemoryGuessTest, WhatIsGoneFromDiskOrClaimedByNobodyDoesNotComeBack) {

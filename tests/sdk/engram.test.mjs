@@ -60,6 +60,12 @@ describe("agents", () => {
     assert.equal((await call("POST", "/v1/agents/a/evict", { to: "memory" })).tier, "memory");
     assert.equal((await call("POST", "/v1/agents/a/evict", { to: "disk" })).tier, "disk");
     assert.equal((await call("POST", "/v1/agents/a/prewarm")).tier, "memory");
+    const counted = async (name) => Number((await server.raw("GET", "/metrics")).text.match(new RegExp(`${name}{cause="asked"} (\\d+)`))[1]);
+    assert.equal(await counted("engram_preloads_total"), 1);
+    assert.equal(await counted("engram_preload_hits_total"), 0);
+    assert.ok((await counted("engram_preload_bytes_total")) > 10_000);
+    assert.equal((await call("POST", "/v1/agents/a/turn", { prompt: "Hello again.", max_tokens: 4 })).tier, "memory");
+    assert.equal(await counted("engram_preload_hits_total"), 1);
     await call("POST", "/v1/agents/a/evict", { to: "nowhere" }, 400);
     assert.equal((await call("POST", "/v1/agents/a/fork", { id: "b" }, 201)).forked_from, "a");
     const file = await fetch(`${server.url}/v1/agents/a/export`);

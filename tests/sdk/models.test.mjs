@@ -1,7 +1,7 @@
 // Another model at run time: whoever is being answered finishes, whoever comes waits, and a model that can't be loaded changes
 // nothing. Agents stay the model's that talked to them.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
@@ -127,4 +127,26 @@ test("whoever comes while a model is loaded waits for it", async () => {
   assert.match(turn.json.answer, /zarimo/);
   assert.ok(turn.json.reused_tokens > 100, "from disk, as if nothing had been");
   assert.equal(turn.json.tier, "disk");
+});
+
+test("without any model the server says so, until it is given one", async () => {
+  const file = path.join(server.home, "gone.gguf");
+  server.command("model", "synth", "--geometry", "tiny-llama", file);
+  assert.equal((await load({ path: file })).status, 200);
+  await rm(file);
+  const refused = await load({ path: path.join(server.home, "broken.gguf") });
+  assert.equal(refused.status, 400, refused.text);
+  assert.match(refused.json.error.message, /gone could not be loaded again/);
+  assert.equal((await server.raw("GET", "/health/ready")).status, 503);
+  assert.equal((await server.raw("GET", "/health/live")).status, 200);
+  for (const target of ["/v1/chat/completions", "/v1/agents/a/turn"]) {
+    const answer = await server.raw("POST", target, { ...hello, prompt: "Hello" });
+    assert.equal(answer.status, 503, answer.text);
+    assert.match(answer.json.error.message, /no model is loaded/);
+    assert.ok(answer.headers.get("retry-after"), target);
+  }
+  assert.equal((await load({ path: process.env.ENGRAM_MODEL_FILE })).status, 200);
+  assert.equal((await server.raw("GET", "/health/ready")).status, 200);
+  const turn = await server.raw("POST", "/v1/agents/a/turn", { prompt: "What is my code word?", max_tokens: 24 });
+  assert.match(turn.json.answer, /zarimo/);
 });

@@ -62,6 +62,7 @@ ApiResult<std::optional<std::string>> BlockText::read(const Field &block, std::s
         ENGRAM_TRY(block["tool"].must_be_object());
         if (!block["tool"]["name"].present()) return std::nullopt;  // an MCP server's tools
         ENGRAM_ASSIGN(const std::string name, block["tool"]["name"].text());
+        if (!std::ranges::contains(withdrawn_, name)) withdrawn_.push_back(name);
         return std::format("The tool {} can't be called any more.", name);
     }
     if (type == "compaction") {
@@ -131,10 +132,18 @@ ApiResult<std::string> BlockText::read_addition(const Field &tool) {
     return name.empty() ? std::string("The tools of an MCP server are not available.") : announce(name);
 }
 
+// A tool that is defined anew replaces the older one.
+void BlockText::tell(const ChatTool &tool) {
+    std::erase_if(told_, [&](const ChatTool &other) { return other.name == tool.name; });
+    told_.push_back(tool);
+}
+
 std::string BlockText::announce(std::string_view name) {
     const auto known = tools_.find(name);
     if (known == tools_.end()) return std::format("The tool {} is not available.", name);
+    std::erase(withdrawn_, name);
     const ChatTool *const unread = std::exchange(known->second, nullptr);
+    if (unread != nullptr) tell(*unread);
     if (unread == nullptr) return std::format("The tool {} can be called from here on.", name);
     return std::format("The tool {} can be called from here on:\n{}", name, tool_json(*unread));
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/anthropic/tools.h"
 #include "protocol/field.h"
@@ -29,14 +30,21 @@ class BlockText {
 
     ApiResult<void> note(const Field &block);  // the block's cache_control
 
+    // Tools that blocks have told of, and names of those that blocks have withdrawn, by now.
+    const std::vector<ChatTool> &told() const { return told_; }
+    const std::vector<std::string> &withdrawn() const { return withdrawn_; }
+
   private:
     ApiResult<std::string> read_document(const Field &block, Place place);
     ApiResult<std::string> read_search_result(const Field &block);
     ApiResult<std::string> read_addition(const Field &tool);
     std::string announce(std::string_view name);
+    void tell(const ChatTool &tool);
 
     // All tools by name, with the definition that the model has not read yet: each is written once.
     std::map<std::string, const ChatTool *, std::less<>> tools_;
+    std::vector<ChatTool> told_;
+    std::vector<std::string> withdrawn_;
     Retention &longest_;
 };
 

@@ -23,7 +23,11 @@ class Reader {
 
     ApiResult<void> system(const Field &field);
     ApiResult<void> messages(const Field &list);
-    Conversation take() && { return std::move(result_); }
+    Conversation take() && {
+        result_.told_tools = texts_.told();
+        result_.withdrawn_tools = texts_.withdrawn();
+        return std::move(result_);
+    }
 
   private:
     ApiResult<void> system_message(const Field &message, bool user_follows);

@@ -30,6 +30,9 @@ namespace engram::protocol::anthropic {
 struct Conversation {
     std::vector<ChatMessage> messages;
     bool continues_last_message = false;
+    // As in ChatRequest.
+    std::vector<ChatTool> told_tools;
+    std::vector<std::string> withdrawn_tools;
 };
 
 // `longest` is raised by the blocks' cache_control. invalid_request: among others for a tool_result whose call isn't in the turn

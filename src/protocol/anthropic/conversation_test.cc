@@ -136,6 +136,22 @@ TEST(AnthropicConversation, ToolsThatAreFoundOnTheWayAreDefinedWhereTheyAreFound
         "user: \"x\"\nassistant: \"\" call 1 ToolSearch{}\ntool: \"The tool rare can be called from here on:\\n" + definition +
         "\" of 1\n";
     EXPECT_EQ(messages(std::format("[{}]", found), tools), front);
+    const auto callable = [&](std::string_view list) {
+        const ChatRequest chat =
+            parsed(json_of(std::format(R"({{"model":"m","max_tokens":9,{}"messages":{}}})", tools, list))).chat;
+        std::string names;
+        for (const ChatTool &tool : chat.tools) names += tool.name + " ";
+        for (const ChatTool &tool : chat.told_tools) names += "+" + tool.name + " ";
+        for (const std::string &name : chat.withdrawn_tools) names += "-" + name + " ";
+        return names;
+    };
+    EXPECT_EQ(callable(R"([{"role":"user","content":"x"}])"), "ToolSearch ");
+    EXPECT_EQ(callable(std::format("[{}]", found)), "ToolSearch +rare ");
+    const std::string changed = R"({"role":"system","content":[)"
+                                R"({"type":"tool_removal","tool":{"type":"tool_reference","name":"rare"}},)"
+                                R"({"type":"tool_removal","tool":{"type":"tool_reference","name":"ToolSearch"}},)"
+                                R"({"type":"tool_addition","tool":{"type":"tool_reference","name":"ToolSearch"}}]})";
+    EXPECT_EQ(callable(std::format("[{},{}]", found, changed)), "ToolSearch +rare -rare ");
     EXPECT_EQ(
         messages(std::format(R"([{},{{"role":"system","content":[
         {{"type":"tool_addition","tool":{{"type":"tool_reference","name":"rare"}}}},

@@ -138,6 +138,8 @@ ApiResult<MessagesRequest> parse(const Field &body, const Lookup &headers, const
     if (chat.tool_choice.use == ToolUse::required || chat.tool_choice.use == ToolUse::named) chat.thinks = false;
     chat.tools = std::move(tools.shown);
     chat.messages = std::move(conversation.messages);
+    chat.told_tools = std::move(conversation.told_tools);
+    chat.withdrawn_tools = std::move(conversation.withdrawn_tools);
     chat.continues_last_message = conversation.continues_last_message;
     request.left_out_tools = std::move(tools.left_out);
     request.shape.model = chat.model;

@@ -82,7 +82,8 @@ TEST(AnthropicRequest, Thinking) {
         return parsed_with(std::format(R"({{"max_tokens":4096,"thinking":{}}})", thinking)).chat.thinks;
     };
     EXPECT_TRUE(thinks(R"({"type":"enabled","budget_tokens":1024})"));
-    EXPECT_EQ(parsed_with(R"({"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}})").chat.thinking_tokens, 1024U);
+    EXPECT_EQ(parsed_with(R"({"max_tokens":4096,"thinking":{"type":"enabled","budget_tokens":1024}})").chat.thinking_tokens,
+              1024U);
     EXPECT_EQ(parsed_with(R"({"thinking":{"type":"adaptive"}})").chat.thinking_tokens, std::nullopt);
     EXPECT_TRUE(thinks(R"({"type":"adaptive"})"));
     EXPECT_FALSE(thinks(R"({"type":"disabled"})"));

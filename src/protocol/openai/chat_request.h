@@ -2,7 +2,8 @@
 //
 // Understood is what is documented and what the official package's types say, the deprecated functions included, and what clients
 // of local servers add without asking: top_k, min_p, repeat_penalty, repeat_last_n, cache_prompt, continue_final_message,
-// chat_template_kwargs.enable_thinking, thinking_budget (in tokens), and reasoning_content in the history. Fields that aren't known never fail.
+// chat_template_kwargs.enable_thinking, thinking_budget (in tokens), and reasoning_content in the history. Fields that aren't
+// known never fail.
 //
 // What a text model can't do is refused and named: images, sounds, files, audio answers, web search, custom tools. So is a
 // history that contradicts itself: a tool's result without its call, a call without its result.
