@@ -29,7 +29,7 @@ struct ChatCompletionRequest {
 };
 
 // `defaults`: for what the request doesn't say about sampling. invalid_request.
-ApiResult<ChatCompletionRequest> parse_chat_request(const OrderedJson &body, const Sampling &defaults = default_sampling());
+ApiResult<ChatCompletionRequest> parse_chat_request(const OrderedJson &json, const Sampling &defaults = default_sampling());
 
 // The messages alone: roles, contents, calls and their results. system and developer messages stay where they are.
 ApiResult<std::vector<ChatMessage>> chat_messages(const Field &messages);
