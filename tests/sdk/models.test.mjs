@@ -67,7 +67,8 @@ test("what can't be loaded changes nothing", async () => {
 });
 
 test("an answer under way is finished first, or the model stays", async () => {
-  const long = { messages: [{ role: "user", content: kTold }], max_tokens: 300, ignore_eos: true, logit_bias: {} };
+  const [end] = (await server.raw("POST", "/v1/tokenize", { text: "<|im_end|>" })).json.tokens;
+  const long = { messages: [{ role: "user", content: kTold }], max_tokens: 400, logit_bias: { [end]: -100 } };
   const response = await stream(long);
   const impatient = await load({ path: tiny, wait_seconds: 0 });
   assert.equal(impatient.status, 503, impatient.text);
