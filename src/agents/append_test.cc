@@ -10,13 +10,7 @@
 namespace engram {
 namespace {
 
-using testing::filler;
-using testing::load_tiny;
-using testing::must;
-using testing::open_manager;
-using testing::say;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 const std::string kTools =
     R"([{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}])";

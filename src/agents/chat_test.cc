@@ -11,14 +11,7 @@
 namespace engram {
 namespace {
 
-using testing::Answered;
-using testing::ask;
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
-using testing::try_ask;
+using namespace testing;
 
 // A model of random weights says what a grammar makes it say, and ends its turn.
 std::string saying(const std::string &text) { return "root ::= \"" + text + "\""; }

@@ -7,11 +7,7 @@
 namespace engram {
 namespace {
 
-using testing::Answered;
-using testing::ask;
-using testing::open_manager;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 // A synthetic model never ends its thinking by itself.
 TEST(ChatThinkingTest, EndsWhereItsTokensDo) {

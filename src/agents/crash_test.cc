@@ -23,11 +23,7 @@
 namespace engram {
 namespace {
 
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 constexpr int kRounds = 100;
 constexpr int kRoundsBetweenChecks = 10;

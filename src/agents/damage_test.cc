@@ -21,12 +21,7 @@ namespace engram {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::say;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 constexpr std::uint32_t kAnswer = 8;
 

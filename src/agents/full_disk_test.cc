@@ -13,12 +13,7 @@ namespace engram {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::say;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 // No file of this process grows beyond so many bytes, as on a full disk; the error is EFBIG instead of ENOSPC.
 class FileSizeLimit {

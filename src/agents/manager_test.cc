@@ -9,12 +9,7 @@
 namespace engram {
 namespace {
 
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::say;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 struct Case {
     std::string geometry, kv_type;

@@ -7,12 +7,7 @@
 namespace engram {
 namespace {
 
-using testing::filler;
-using testing::must;
-using testing::open_manager;
-using testing::say;
-using testing::TemporaryFolder;
-using testing::tiny_manager;
+using namespace testing;
 
 ChatRequest conversation() {
     ChatRequest request;

@@ -10,9 +10,7 @@
 namespace engram {
 namespace {
 
-using testing::must;
-using testing::open_manager;
-using testing::TemporaryFolder;
+using namespace testing;
 
 ManagerOptions options(const std::filesystem::path &home) {
     ManagerOptions options;

@@ -18,8 +18,6 @@ class ThinkingLimit {
     void add(std::string_view text);  // of the next token; empty: it shows nothing, and counts
     // Whether thinking has had its tokens and goes on. The marks don't count.
     bool due() const { return place_ == Place::within && tokens_ >= most_tokens_; }
-    // What ends it, for the model to go on behind.
-    const std::string &ending() const { return marks_.ending; }
 
   private:
     enum class Place : std::uint8_t { before, within, behind };
