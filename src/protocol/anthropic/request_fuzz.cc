@@ -41,7 +41,8 @@ void check(const ChatRequest &chat) {
     require(!chat.continues_last_message || chat.messages.back().role == "assistant");
     for (const ChatTool &tool : chat.tools) require(!tool.name.empty() && is_object(tool.parameters));
     const auto named = [&](const ChatTool &tool) { return tool.name == chat.tool_choice.name; };
-    require(chat.tool_choice.use != ToolUse::named || std::ranges::any_of(chat.tools, named));
+    require(chat.tool_choice.use != ToolUse::named || std::ranges::any_of(chat.tools, named) ||
+            std::ranges::any_of(chat.told_tools, named));
 }
 
 }  // namespace

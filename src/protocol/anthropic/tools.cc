@@ -149,7 +149,8 @@ ApiResult<ToolSet> read_tools(const Field &list, Retention &longest) {
     return tools;
 }
 
-ApiResult<ToolChoice> read_tool_choice(const Field &choice, ToolSet &tools) {
+ApiResult<ToolChoice> read_tool_choice(const Field &choice, std::span<const ChatTool> told, std::span<const std::string> withdrawn,
+                                       ToolSet &tools) {
     ToolChoice result;
     if (!choice.present()) return result;
     ENGRAM_TRY(choice.must_be_object());
@@ -162,12 +163,15 @@ ApiResult<ToolChoice> read_tool_choice(const Field &choice, ToolSet &tools) {
         return result;
     }
     if (type != "any" && type != "tool") return choice["type"].wrong(R"(must be "auto", "any", "tool" or "none")");
-    if (tools.shown.empty()) return choice.wrong("tool_choice may only be specified while providing `tools`.");
+    if (tools.shown.empty() && told.empty()) return choice.wrong("tool_choice may only be specified while providing `tools`.");
     result.use = type == "any" ? ToolUse::required : ToolUse::named;
     if (type == "any") return result;
     ENGRAM_ASSIGN(result.name, choice["name"].text());
     const auto named = [&](const ChatTool &tool) { return tool.name == result.name; };
-    if (std::ranges::any_of(tools.shown, named)) return result;
+    if (std::ranges::contains(withdrawn, result.name)) {
+        return choice.wrong(std::format("Tool '{}' was removed by the conversation", result.name));
+    }
+    if (std::ranges::any_of(tools.shown, named) || std::ranges::any_of(told, named)) return result;
     const auto found = std::ranges::find_if(tools.deferred, named);
     if (found == tools.deferred.end()) return choice.wrong(std::format("Tool '{}' not found in provided tools", result.name));
     tools.shown.push_back(*found);

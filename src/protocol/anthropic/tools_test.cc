@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <format>
 
 #include "protocol/anthropic/testing/requests.h"
 
@@ -83,6 +84,28 @@ TEST(AnthropicTools, Choices) {
     EXPECT_FALSE(named.tool_choice.parallel);
     EXPECT_EQ(names(named.tools), (Names{"a", "b"}));
     EXPECT_EQ(parsed_with("{}").chat.tool_choice.use, ToolUse::automatic);
+}
+
+// Naming a tool doesn't move its definition to the front when the conversation has it already.
+TEST(AnthropicTools, AChoiceCanNameWhatTheConversationDefines) {
+    const auto body_with = [](std::string_view name) {
+        return std::format(R"({{"model":"m","max_tokens":9,"tools":[{{"name":"a","input_schema":{{"type":"object"}}}},
+            {{"name":"late","input_schema":{{"type":"object"}},"defer_loading":true}}],
+            "tool_choice":{{"type":"tool","name":"{}"}},"messages":[{{"role":"user","content":"x"}},{{"role":"system","content":[
+            {{"type":"tool_addition","tool":{{"type":"tool_reference","name":"late"}}}},
+            {{"type":"tool_addition","tool":{{"type":"tool_definition","definition":{{"name":"new","input_schema":{{"type":"object"}}}}}}}},
+            {{"type":"tool_removal","tool":{{"type":"tool_reference","name":"a"}}}}]}}]}})",
+                           name);
+    };
+    for (const std::string_view name : {"late", "new"}) {
+        const ChatRequest chat = parsed(json_of(body_with(name))).chat;
+        EXPECT_EQ(chat.tool_choice.name, name);
+        EXPECT_EQ(names(chat.tools), (Names{"a"}));
+        EXPECT_EQ(names(chat.told_tools), (Names{"late", "new"}));
+    }
+    const auto refused = parse_messages_request(json_of(body_with("a")), no_headers(), {});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().message, "tool_choice: Tool 'a' was removed by the conversation");
 }
 
 }  // namespace
