@@ -113,16 +113,16 @@ def segment(conversation, favoured=None):
     """Adds one random segment; the favoured kind more often than others."""
     c, lexicon = conversation, conversation.lexicon
     random_ = lexicon.random
-    kinds = [("tell", 6), ("ask", 8), ("unknown", 2.5), ("update", 2.5), ("report", 1.5), ("chat", 1), ("outside", 0.8)]
+    kinds = [("tell", 6), ("ask", 8), ("unknown", 2.5), ("update", 5), ("report", 1.5), ("chat", 1), ("outside", 0.8)]
     if len(c.told) <= 10:
-        kinds.append(("summary", 1.2))
+        kinds.append(("summary", 1.6))
     if c.role:
-        kinds.append(("role", 1.5))
+        kinds.append(("role", 3))
         if c.role.colleagues:
             kinds.append(("delegate", 5))
     if c.tools:
         kinds.append(("tool", 5))
-        kinds.append(("no tool", 1.2))
+        kinds.append(("no tool", 2))
     kind = random_.choices([name for name, _ in kinds], [weight * (4 if name == favoured else 1) for name, weight in kinds])[0]
     if kind == "tell":
         c.tell_facts(random_.choice((1, 1, 2, 3)), lexicon.chance(0.6))

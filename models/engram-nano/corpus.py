@@ -13,8 +13,6 @@ import sentencepiece
 from conversations import draw_conversation, template
 from lexicon import use_pieces
 
-N_CONTEXT_WEIGHT = 0.1  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
-
 
 class Encoder:
     def __init__(self, tokenizer_file):
@@ -28,7 +26,7 @@ class Encoder:
     def render(self, conversation):
         return self.template.render(messages=conversation.messages, tools=conversation.schemas(), add_generation_prompt=False)
 
-    def sample(self, seed, length):
+    def sample(self, seed, length, context_weight=0.0):
         """(tokens, targets' weights): `length` + 1 tokens, and for each of the last `length` whether it is to be predicted."""
         tokens = numpy.empty(0, dtype=numpy.int64)
         attempt = 0
@@ -38,7 +36,7 @@ class Encoder:
             attempt += 1
         tokens = tokens[: length + 1]
         own = self._own(tokens)
-        context = numpy.random.default_rng(seed).random(length) < N_CONTEXT_WEIGHT
+        context = numpy.random.default_rng(seed).random(length) < context_weight
         return tokens, own[1:] | context
 
     def _own(self, tokens):
@@ -55,20 +53,20 @@ class Encoder:
 def _work(tokenizer_file, jobs, out):
     os.nice(1)
     encoder = Encoder(tokenizer_file)
-    for length, seeds in iter(jobs.get, None):
-        samples = [encoder.sample(seed, length) for seed in seeds]
+    for length, seeds, context_weight in iter(jobs.get, None):
+        samples = [encoder.sample(seed, length, context_weight) for seed in seeds]
         out.put((numpy.stack([tokens for tokens, _ in samples]), numpy.stack([wanted for _, wanted in samples])))
 
 
 def batches(tokenizer_file, plan, first):
-    """Yields (tokens [n, length + 1], wanted [n, length]) for the steps of `plan` ((length, n) for each step) from step `first` on."""
+    """Yields (tokens [n, length + 1], wanted [n, length]) for the steps of `plan` ((length, n, context_weight) for each step) from step `first` on."""
     context = multiprocessing.get_context("spawn")
     jobs, out = context.Queue(), context.Queue(maxsize=4)
     worker = context.Process(target=_work, args=(tokenizer_file, jobs, out), daemon=True)
     worker.start()
     for step in range(first, len(plan)):
-        length, n = plan[step]
-        jobs.put((length, [step * 64 + i for i in range(n)]))
+        length, n, context_weight = plan[step]
+        jobs.put((length, [step * 64 + i for i in range(n)], context_weight))
     jobs.put(None)
     for _ in range(first, len(plan)):
         yield out.get()

@@ -9,7 +9,7 @@ import gguf
 import sentencepiece
 import torch
 
-from model import Shape
+from model import Shape, rope_scale
 from tokenizer import CONTROL, VISIBLE
 
 TYPES = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "f16": gguf.GGMLQuantizationType.F16, "f32": gguf.GGMLQuantizationType.F32}
@@ -58,6 +58,9 @@ def write_shape(writer, shape):
     writer.add_value_length(shape.n_head_dim)
     writer.add_layer_norm_rms_eps(shape.norm_eps)
     writer.add_rope_freq_base(shape.rope_base)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(shape.rope_slowed)
+    writer.add_rope_scaling_orig_ctx_len(shape.rope_original_context)
 
 
 def main():
@@ -68,12 +71,15 @@ def main():
     options = arguments.parse_args()
     state = torch.load(options.folder / "checkpoint.pt")
     writer = gguf.GGUFWriter(options.out, "qwen3")
-    write_shape(writer, Shape(**state["shape"]))
+    shape = Shape(**state["shape"])
+    write_shape(writer, shape)
     writer.add_file_type(FILE_TYPES[options.type])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     write_vocabulary(writer, sentencepiece.SentencePieceProcessor(model_file=str(options.folder / "tokenizer.model")))
     for name, tensor in state["model"].items():
         values = tensor.float().numpy()
+        if name.endswith(("attn_q_norm.weight", "attn_k_norm.weight")):
+            values = values / rope_scale(shape)  # which libllama's YaRN multiplies by
         kind = TYPES[options.type] if values.ndim == 2 else TYPES["f32"]
         writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()

@@ -53,15 +53,31 @@ TELL_OPENINGS = ["", "", "", "", "Please remember: ", "Remember that ", "Note th
                  "Important: ", "Please note that ", "Keep in mind that ", "Here is a fact: ", "Just so you know, ", "I want you to know that ",
                  "Listen: ", "Now, ", "Also, ", "Please write down that "]
 TELL_OPENINGS_HELD_OUT = ["", "Something to keep: ", "You should know that ", "Let me add that ", "Fact: "]
-TELL_CORES = ["{the} is {value}", "{the} is {value}", "{the} is {value}", "{value} is {the}", "{the} was set to {value}", "{the} has been fixed as {value}",
-              "we have {value} as {the}", "{the}: {value}", "I learned that {the} is {value}", "we agreed that {the} is {value}", "{the}, that is {value}"]
+# A fact names its key and its value, in either order: a clause in front, and what stands between the two.
+TELL_CLAUSES = ["", "", "", "", "I learned that ", "we agreed that ", "they told me that ", "it is clear that ", "somebody said that ", "as far as I know, ",
+                "the list says that ", "I was told that ", "my notes say that ", "I can confirm that ", "everybody knows that ", "I have seen that ", "it was decided that "]
+TELL_VERBS = ["is", "is", "is", "is", "was set to", "has been fixed as", "should be", "is going to be", "must be", "became", "shall be", "is supposed to be",
+              "turned into", "equals", "remains", "stays", "has to be", "is known to be", "would best be", "is meant to be", "is called", "reads", "came to be", "is still"]
+TELL_BACKWARD = ["{value} is {the}", "we have {value} as {the}", "we chose {value} as {the}", "they took {value} for {the}", "I wrote down {value} as {the}",
+                 "the team picked {value} to be {the}", "everybody uses {value} as {the}", "somebody gave me {value} as {the}", "{value} becomes {the}",
+                 "{value} serves as {the}", "they made {value} {the}", "I decided on {value} for {the}", "take {value} as {the}", "use {value} for {the}",
+                 "you find {value} under {the}", "we went for {value} as {the}", "our choice was {value} as {the}", "I got {value} for {the}", "with {value} as {the} we go on"]
+TELL_OTHER = ["{the}: {value}", "{the}, that is {value}", "{the} = {value}", "{the} ({value})", "{the} - {value}", "for {the} we have {value}", "as {the} we took {value}",
+              "for {the} they chose {value}", "as to {the}, it is {value}", "when it comes to {the}, think of {value}"]
 TELL_CORES_HELD_OUT = ["{the} is {value}", "{the} will be {value}", "we settled on {value} as {the}", "it turns out that {the} is {value}"]
 TELL_ENDINGS = ["", "", "", "", "", " Thanks.", " Please keep it in mind.", " Don't forget it.", " I will ask you later.", " Remember it well."]
 TELL_ENDINGS_HELD_OUT = ["", "", " You will need it.", " Keep it safe."]
 
-UPDATE_OPENINGS = ["Correction: ", "Update: ", "A change: ", "I was wrong: ", "News: ", "Please correct this: ", "This has changed: ", "Sorry, "]
+UPDATE_OPENINGS = ["Correction: ", "Update: ", "A change: ", "I was wrong: ", "News: ", "Please correct this: ", "This has changed: ", "Sorry, ", "", "",
+                   "Scratch that: ", "Please change your notes: ", "There was a mistake: ", "It is different today: ", "Not any more: ", "A new message: ",
+                   "I must correct myself: ", "Please replace this: ", "Another decision: ", "The plans are new: ", "What you know is old: ", "One thing is different: "]
 UPDATE_OPENINGS_HELD_OUT = ["I have to change something: ", "There is a new state of things: ", "Forget what I said before: "]
-UPDATE_CORES = ["{the} is now {value}", "{the} is {value} now", "{the} has changed to {value}", "from now on {the} is {value}", "{the} is {value}"]
+UPDATE_CORES = ["{the} is now {value}", "{the} is {value} now", "{the} has changed to {value}", "from now on {the} is {value}", "{the} is {value}",
+                "{the} became {value}", "make that {value} for {the}", "{the} should now be {value}", "they replaced {the} by {value}", "we now use {value} as {the}",
+                "{the} is no longer that, but {value}", "take {value} for {the} from today", "{the} must be {value} from now on", "I changed {the} to {value}",
+                "they changed {the}, and it is {value}", "{the} got changed: {value}", "{the} moved to {value}", "after a change {the} is {value}",
+                "{the} is different, it is {value}", "{the} is not what it was: {value}", "they corrected {the}, so it is {value}", "today {the} is {value}",
+                "{the} is {value} at present", "{the} has a new value, {value}", "{the} had to change, it became {value}", "we have a new answer: {the} is {value}"]
 UPDATE_CORES_HELD_OUT = ["{the} is now {value}", "{the} was changed and is {value}"]
 
 ASKS = ["what is {the}?", "what is {the}?", "what was {the}?", "tell me {the}.", "do you remember {the}?", "I forgot {the}. What is it?", "can you tell me {the}?",
@@ -129,11 +145,24 @@ def _sentence(opening, core, ending=""):
     return capital(text) + ending
 
 
+def _tell_core(lexicon):
+    if lexicon.held_out:
+        return lexicon.choice(TELL_CORES_HELD_OUT)
+    kind = lexicon.random.random()
+    if kind < 0.15:  # nothing but the two, among words that mean nothing
+        between = lexicon.fillers(1, 4)
+        return f"{{the}} {between} {{value}}" if lexicon.chance(0.5) else f"{lexicon.fillers(1, 2)} {{value}} {between} {{the}}"
+    if kind < 0.25:
+        return lexicon.choice(TELL_OTHER)
+    core = lexicon.choice(TELL_BACKWARD) if kind < 0.65 else f"{{the}} {lexicon.choice(TELL_VERBS)} {{value}}"
+    return core if core.startswith("{value}") else lexicon.choice(TELL_CLAUSES) + core
+
+
 def tell(lexicon, key, value):
     """How a user tells a fact."""
-    core = _pick(lexicon, TELL_CORES, TELL_CORES_HELD_OUT)
+    core = _tell_core(lexicon)
     if core.startswith("{value}") and value[0].islower():
-        core = TELL_CORES[0]  # a capital letter would change the value
+        core = "{the} is {value}"  # a capital letter would change the value
     core = core.format(the=key.asked(), value=value)
     if lexicon.invents(SCRAMBLED):
         return capital(f"{lexicon.fillers(1, 5)}{lexicon.choice((' ', ': ', ', ', '. '))}{core}.") + (
@@ -153,7 +182,14 @@ def tell_several(lexicon, facts):
 
 
 def tell_update(lexicon, key, value):
-    core = _pick(lexicon, UPDATE_CORES, UPDATE_CORES_HELD_OUT).format(the=key.asked(), value=value)
+    if lexicon.invents(0.3):  # told as any other fact: what comes later holds
+        return _pick(lexicon, UPDATE_OPENINGS, UPDATE_OPENINGS_HELD_OUT) + tell(lexicon, key, value)
+    core = _pick(lexicon, UPDATE_CORES, UPDATE_CORES_HELD_OUT)
+    if lexicon.invents(0.2):  # some words between the two, whichever they are
+        core = f"{{the}} {lexicon.choice(TELL_VERBS)} {lexicon.fillers(1, 3)} {{value}}"
+    core = core.format(the=key.asked(), value=value)
+    if lexicon.invents(SCRAMBLED):
+        return capital(f"{_scrambled(lexicon, core)}.")
     return _sentence(_pick(lexicon, UPDATE_OPENINGS, UPDATE_OPENINGS_HELD_OUT), core)
 
 

@@ -123,7 +123,7 @@ genealogy: do the genealogy of a family|answer a question about genealogy
 SKILLS_HELD_OUT = 10
 # Words that stand around what matters. Sentences of them, drawn at random, teach that it isn't the wording that counts.
 FILLERS = """
-please could would might shall should will can may do did have has get say see look check want need wish like know hear read find take
+please could would might shall should can may do did have has get say see look check want need wish like know hear read find take
 bring fetch show tell ask call write state name quote repeat recall remember remind search again once more now here there quickly kindly
 soon then still just only first last next up for about of to me us you it that this what which how where when and so but or also if as my
 one thing question word moment matter note line list day time work help

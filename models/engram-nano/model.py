@@ -1,5 +1,6 @@
 """The network: llama.cpp's `qwen3` architecture (grouped-query attention with normalised queries and keys, RoPE on halves, SwiGLU,
 tied embeddings). Names of parameters are GGUF's."""
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -21,6 +22,8 @@ class Shape:
     rope_base: float = 1e6
     norm_eps: float = 1e-6
     n_context: int = 8192
+    rope_slowed: float = 8  # YaRN's factor: how much slower the slow pairs turn than rope_base says
+    rope_original_context: int = 1024  # and which are slow: those that turn less than once in so many tokens, and a part of those between
 
     asdict = asdict
 
@@ -32,6 +35,30 @@ class Norm(nn.Module):
 
     def forward(self, x):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+# Rotations within the original context: pairs that do more keep their speed, pairs that do less are slowed (YaRN's beta_fast, beta_slow).
+KEPT_FROM, SLOWED_TO = 32, 1
+
+
+def rope_frequencies(shape, slowed):
+    """Radians per token of each pair. slowed: as libllama's YaRN does it (Peng et al., 2023), but for its scale of the scores."""
+    half = shape.n_head_dim // 2
+    frequencies = shape.rope_base ** (-torch.arange(half) / half)
+    if not slowed:
+        return frequencies
+
+    def pair(rotations):
+        return half * math.log(shape.rope_original_context / (rotations * 2 * math.pi)) / math.log(shape.rope_base)
+
+    low, high = max(0, math.floor(pair(KEPT_FROM))), min(shape.n_head_dim - 1, math.ceil(pair(SLOWED_TO)))
+    kept = 1 - ((torch.arange(half) - low) / max(0.001, high - low)).clamp(0, 1)
+    return frequencies * (kept + (1 - kept) / shape.rope_slowed)
+
+
+def rope_scale(shape):
+    """What libllama's YaRN multiplies rotated queries and keys by."""
+    return 1 + 0.1 * math.log(shape.rope_slowed)
 
 
 def rotate(x, cos, sin):
@@ -79,6 +106,8 @@ class Block(nn.Module):
 
 EMBEDDING_SCALE = 0.05
 PREVIOUS_PAIRS = 3  # the fastest RoPE pairs, which tell one distance from the next
+LOOK_BACK = 3  # tokens before each one that block 0 copies to it
+COMPARED = ((0, 1, 2), (0,), (1, 2))  # what the induction heads compare: this token (0) and the ones before it
 SLOW_PAIRS = 14  # pairs from here on hardly turn within the context: they compare content wherever it stands
 
 
@@ -88,9 +117,9 @@ def orthonormal(rows, columns):
 
 @torch.no_grad()
 def seed_circuits(model):
-    """Starts the network from what every model that recalls has to find first: heads of block 0 that copy the token one or two
-    places back into a subspace of their own, and heads of blocks 1 and 3 that look for places whose previous token is the
-    current one, and propose what stood there (induction heads: Olsson et al., 2022, "In-context learning and induction
+    """Starts the network from what every model that recalls has to find first: heads of block 0 that copy the tokens one to three
+    places back into subspaces of their own, and heads of blocks 1 and 3 that look for places before which stood what stands
+    here, and propose what followed there (induction heads: Olsson et al., 2022, "In-context learning and induction
     heads"). Found by gradients alone, they take most of a training of this size. Everything else starts neutral: matrices that
     write into the residual stream are zero but for these heads.
     """
@@ -109,7 +138,7 @@ def seed_circuits(model):
         return slice(i * dim, (i + 1) * dim)
 
     copied = orthonormal(dim, s.n_embd)  # what block 0 copies of a token
-    places = [orthonormal(dim, s.n_embd) for _ in range(2)]  # where it puts what stood one and two places back
+    places = [orthonormal(dim, s.n_embd) for _ in range(LOOK_BACK)]  # where it puts what stood one, two, three places back
     frequencies = s.rope_base ** (-torch.arange(half) / half)
     pairs = torch.arange(PREVIOUS_PAIRS)
     first = model.blk[0]
@@ -117,23 +146,26 @@ def seed_circuits(model):
     first.attn_k.weight[head(0)] = 0
     first.attn_k.weight[pairs, 0] = 1  # a vector that is the same everywhere, before it is rotated
     first.attn_v.weight[head(0)] = copied
-    for distance in (1, 2):
+    for distance in range(1, LOOK_BACK + 1):
         at = (distance - 1) * dim
         first.attn_q.weight[at : at + dim] = 0
         first.attn_q.weight[at + pairs, 0] = torch.cos(distance * frequencies[pairs])
         first.attn_q.weight[at + half + pairs, 0] = -torch.sin(distance * frequencies[pairs])
         first.attn_output.weight[:, at : at + dim] = 2 * EMBEDDING_SCALE * places[distance - 1].T
-    slow = torch.arange(SLOW_PAIRS, half)
-    slow = torch.cat([slow, slow + half])
+    groups = [torch.cat([slow, slow + half]) for slow in (torch.arange(SLOW_PAIRS + i, half, LOOK_BACK) for i in range(LOOK_BACK))]
+    read = [copied, *places]
     for block in (model.blk[1], model.blk[3]):
         block.attn_q_norm.weight.fill_(2.0)
-        block.attn_q.weight[head(0)] = 0
         block.attn_k.weight[head(0)] = 0
-        block.attn_q.weight[slow] = copied[: len(slow)]
-        block.attn_k.weight[slow] = places[0][: len(slow)]
+        for back, group in enumerate(groups):
+            block.attn_k.weight[group] = places[back][: len(group)]
         proposed = orthonormal(dim, s.n_embd)
         block.attn_v.weight[head(0)] = proposed
-        block.attn_output.weight[:, head(0)] = 2 * EMBEDDING_SCALE * proposed.T
+        for i, compared in enumerate(COMPARED):
+            block.attn_q.weight[head(i)] = 0
+            for back in compared:
+                block.attn_q.weight[i * dim + groups[back]] = read[back][: len(groups[back])]
+            block.attn_output.weight[:, head(i)] = 2 * EMBEDDING_SCALE / len(COMPARED) * proposed.T
 
 
 class Model(nn.Module):
@@ -145,12 +177,10 @@ class Model(nn.Module):
         self.output_norm = Norm(shape.n_embd, shape.norm_eps)
         seed_circuits(self)
 
-    def forward(self, tokens, dtype=torch.bfloat16):
+    def forward(self, tokens, slowed=True, dtype=torch.bfloat16):
         """Hidden states [n, length, n_embd] (32 bits) of tokens [n, length]; matrices are multiplied in `dtype`."""
         length = tokens.shape[1]
-        half = self.shape.n_head_dim // 2
-        frequencies = self.shape.rope_base ** (-torch.arange(half) / half)
-        angles = torch.arange(length)[:, None] * frequencies
+        angles = torch.arange(length)[:, None] * rope_frequencies(self.shape, slowed)
         cos, sin = angles.cos()[:, None], angles.sin()[:, None]
         mask = torch.full((QUERY_CHUNK, QUERY_CHUNK), float("-inf"), dtype=dtype).triu(1)
         x = self.token_embd(tokens)

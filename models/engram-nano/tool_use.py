@@ -43,7 +43,7 @@ class Tool:
         self.lexicon = lexicon
         random = lexicon.random
         nouns = NOUNS[-NOUNS_HELD_OUT:] if lexicon.held_out else NOUNS[:-NOUNS_HELD_OUT]
-        self.noun = lexicon.word(capital=False) if lexicon.invents(0.4) else lexicon.choice(nouns)
+        self.noun = lexicon.word(capital=False) if lexicon.invents(0.6) else lexicon.choice(nouns)
         self.verb = lexicon.choice(list(VERBS))
         self.name = f"{self.verb}_{self.noun}"
         kinds = random.sample(list(PARAMETERS), random.randint(1, 3))
@@ -60,7 +60,10 @@ class Tool:
         if kind == "number":
             return lexicon.random.randint(1, 9999 if lexicon.chance(0.3) else 99)
         if kind == "text":
-            return " ".join([capital(lexicon.adjective())] + [lexicon.thing() for _ in range(lexicon.random.randint(1, 3))])
+            things = [lexicon.thing() for _ in range(lexicon.random.randint(1, 3))]
+            if lexicon.invents(0.3):
+                things += things[-1:]  # a word that comes twice must not come for ever
+            return " ".join([capital(lexicon.adjective())] + things)
         if kind == "date" and lexicon.chance(0.4):
             return lexicon.choice(DAYS + ["today", "tomorrow"])
         if kind == "code":

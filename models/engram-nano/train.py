@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,22 +16,47 @@ import corpus
 from model import Model, Shape
 
 SEED = 20261121
-# (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away.
-STAGES = [(256, 4096, 400), (512, 4096, 2000), (1024, 8192, 600), (2048, 8192, 450), (4096, 8192, 280), (8192, 8192, 140)]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """In each cycle the rates rise, stay, and go down; it begins where the one before has arrived."""
+    stages: list  # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away
+    rate: float = 1
+    slowed: bool = True  # rope_frequencies
+    context_weight: float = 0.0  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
+
+    def steps(self):
+        return sum(steps for _, _, steps in self.stages)
+
+
+CYCLES = [
+    Cycle([(256, 4096, 300), (512, 4096, 2200), (1024, 8192, 1000), (2048, 8192, 500), (4096, 8192, 300), (8192, 8192, 100)],
+          slowed=False, context_weight=0.1),
+    Cycle([(512, 4096, 1800), (1024, 8192, 700), (2048, 8192, 400), (4096, 8192, 220), (8192, 8192, 130)], slowed=False, context_weight=0.1),
+    Cycle([(512, 4096, 1100), (1024, 8192, 450), (2048, 8192, 150), (4096, 8192, 80), (8192, 8192, 40)], rate=0.7),
+    Cycle([(512, 4096, 1400), (1024, 8192, 500), (2048, 8192, 200), (4096, 8192, 80), (8192, 8192, 40)], rate=0.7),
+]
 WARM_UP_STEPS = 50
-COOL_DOWN = 0.4  # share of the steps, at the end, in which the rates go down to a twentieth
+COOL_DOWN = 0.4  # share of a cycle's steps, at its end, in which the rates go down to a twentieth
 MATRIX_RATE, OTHER_RATE = 4e-3, 3e-3
 CHECKPOINT_SECONDS = 300
 
 
 def plan():
-    return [(length, n_tokens // length) for length, n_tokens, steps in STAGES for _ in range(steps)]
+    """(tokens of a sample, samples, context_weight) of each step."""
+    return [(length, n_tokens // length, cycle.context_weight) for cycle in CYCLES for length, n_tokens, steps in cycle.stages for _ in range(steps)]
 
 
-def rate(step, n_steps):
-    cool = n_steps * COOL_DOWN
-    left = min(1.0, (n_steps - step) / cool)
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
+def place(step):
+    """The step's cycle, and the share of the full rates."""
+    for cycle in CYCLES:
+        n_steps = cycle.steps()
+        if step < n_steps:
+            break
+        step -= n_steps
+    left = min(1.0, (n_steps - step) / (n_steps * COOL_DOWN))
+    return cycle, cycle.rate * min(1.0, (step + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
 
 
 def optimizers(model):
@@ -40,8 +66,8 @@ def optimizers(model):
             torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
-def loss_of(model, tokens, wanted):
-    hidden = model(tokens[:, :-1])[wanted]
+def loss_of(model, tokens, wanted, slowed):
+    hidden = model(tokens[:, :-1], slowed)[wanted]
     return F.cross_entropy(model.logits(hidden), tokens[:, 1:][wanted])
 
 
@@ -72,10 +98,11 @@ def main():
     started = saved_at = time.monotonic()
     average, n_tokens = None, 0
     for tokens, wanted in corpus.batches(options.folder / "tokenizer.model", steps, step):
+        cycle, rate = place(step)
         for stepper, base in zip(steppers, (MATRIX_RATE, OTHER_RATE)):
             for group in stepper.param_groups:
-                group["lr"] = base * rate(step, len(steps))
-        loss = loss_of(model, torch.from_numpy(tokens), torch.from_numpy(wanted))
+                group["lr"] = base * rate
+        loss = loss_of(model, torch.from_numpy(tokens), torch.from_numpy(wanted), cycle.slowed)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in steppers:
