@@ -142,7 +142,8 @@ bool TestClient::receive_until(std::string_view wanted) {
 bool TestClient::closed() {
     if (!bytes_.empty() || more()) return false;
     char byte = 0;
-    return ::recv(socket_, &byte, 1, MSG_DONTWAIT) <= 0 && errno != EAGAIN;
+    const ssize_t got = ::recv(socket_, &byte, 1, MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN);
 }
 
 std::optional<Reply> TestClient::ask(std::string_view method, std::string_view target, std::string_view body,
