@@ -266,8 +266,10 @@ TEST_F(GrammarTest, AnswersOfAFormatComeAfterThinking) {
     AnswerStyle style = AnswerStyle::common();
     for (const bool harmony : {false, true}) {
         if (harmony) style = {.form = CallForm::harmony};
-        const auto grammar = format_grammar(style, AnswerFormat::json_schema,
-                                            R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]})", true);
+        const FormattedAnswer answer{.format = AnswerFormat::json_schema,
+                                     .schema = R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]})",
+                                     .tools = {}};
+        const auto grammar = format_grammar(style, answer, true);
         ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
         const std::string text = sample(*grammar, 3, kThoughtEndings);
         const ParsedAnswer parsed = read_answer(style, {}, true, text);
@@ -275,6 +277,32 @@ TEST_F(GrammarTest, AnswersOfAFormatComeAfterThinking) {
         EXPECT_TRUE(value.is_object() && value["a"].is_number_integer()) << text;
         EXPECT_FALSE(parsed.thinking.empty()) << text;
     }
+}
+
+// Where tools may be called, an answer is either calls or a value of the format; sampling comes by both.
+TEST_F(GrammarTest, AnswersOfAFormatMayCallToolsFirst) {
+    const std::vector<ChatTool> tools{{.name = "get_time", .description = {}}};
+    AnswerStyle style = AnswerStyle::common();
+    style.think_open = style.think_close = "";
+    const auto grammar = format_grammar(
+        style, {.format = AnswerFormat::json_schema, .schema = R"({"type":"integer","minimum":0,"maximum":9})", .tools = tools},
+        false);
+    ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
+    int called = 0, answered = 0;
+    for (std::uint64_t round = 0; round < 400 && (called == 0 || answered == 0); ++round) {
+        const std::string text = sample(*grammar, test_seed() + round, kJsonEndings);
+        const ParsedAnswer parsed = read_answer(style, tools, false, text);
+        if (parsed.calls.empty()) {
+            EXPECT_TRUE(OrderedJson::parse(parsed.text, nullptr, false).is_number_integer()) << text;
+            ++answered;
+        } else {
+            EXPECT_EQ(parsed.calls.front().name, "get_time") << text;
+            EXPECT_EQ(parsed.text, "") << text;
+            ++called;
+        }
+    }
+    EXPECT_GT(called, 0);
+    EXPECT_GT(answered, 0);
 }
 
 }  // namespace

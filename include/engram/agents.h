@@ -30,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engram/card.h"
 #include "engram/chat.h"
 #include "engram/error.h"
 #include "engram/sampling.h"
@@ -90,6 +91,24 @@ struct AgentSpec {
     std::string description;
     std::string tools;  // JSON: a list of function tools in OpenAI's shape, shown to the model in this order; empty: none
     Retention retention = Retention::standard;
+    AgentCard card;
+};
+
+// What replaces an agent's own; what isn't given stays. Another system prompt, or other tools, stand in front of all that was
+// said: the next turn reads the transcript again.
+struct AgentChange {
+    std::optional<std::string> system_prompt, description, tools;
+    std::optional<AgentCard> card;
+    bool operator==(const AgentChange &) const = default;
+};
+
+// Whom to look for: all that is given must hold.
+struct AgentQuery {
+    std::string text;   // words; each stands in the id, the description, a label or a skill, in capital letters or small ones
+    std::string skill;  // the id, name or a tag of one of its skills
+    std::string label, owner, model;
+    std::string tool;  // a function that it may call
+    bool operator==(const AgentQuery &) const = default;
 };
 
 struct AgentInfo {
@@ -98,9 +117,10 @@ struct AgentInfo {
     std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;  // Unix time in milliseconds
     bool pinned = false;
     Retention retention = Retention::standard;
-    bool conversation = false;               // nobody named it: it belongs to a client that sends all messages (chat)
-    std::string session;                     // of such a one: the client's own key; empty: none
-    std::int64_t expires_ms = 0;             // when nobody has used it until then, it may go; 0: never
+    bool conversation = false;    // nobody named it: it belongs to a client that sends all messages (chat)
+    std::string session;          // of such a one: the client's own key; empty: none
+    std::int64_t expires_ms = 0;  // when nobody has used it until then, it may go; 0: never
+    AgentCard card;
     std::string tier;                        // "hot", "memory", "disk", "none" (no usable KV: the next turn prefills)
     std::uint64_t disk_bytes = 0;            // files of this agent's parts, shared ones included
     std::uint64_t disk_bytes_exclusive = 0;  // of those, files that no other agent needs
@@ -108,7 +128,7 @@ struct AgentInfo {
 };
 
 struct Message {
-    std::string role;  // "system", "user", "assistant", "tool"
+    std::string role;  // "system", "user", "assistant", "tool"; "compaction": what is before it isn't read any more (compact)
     std::string content;
     std::int64_t created_ms = 0;
     // Of an answer that calls tools: [{"type":"function","function":{"name":…,"arguments":{…}}}]; empty: none. `content` is then
@@ -198,10 +218,12 @@ class AgentManager {
     AgentManager(const AgentManager &) = delete;
     AgentManager &operator=(const AgentManager &) = delete;
 
-    Result<AgentInfo> create(const AgentSpec &spec);   // invalid_argument (names, tools), already_exists
-    Result<AgentInfo> get(std::string_view id) const;  // not_found (so for all below)
-    Result<std::vector<AgentInfo>> list() const;       // by id
-    Result<void> remove(std::string_view id);          // the agent and every byte that only it needs
+    Result<AgentInfo> create(const AgentSpec &spec);                           // invalid_argument (names, tools), already_exists
+    Result<AgentInfo> get(std::string_view id) const;                          // not_found (so for all below)
+    Result<std::vector<AgentInfo>> list() const;                               // by id
+    Result<std::vector<AgentInfo>> find(const AgentQuery &query) const;        // named agents, by id
+    Result<AgentInfo> change(std::string_view id, const AgentChange &change);  // invalid_argument (tools)
+    Result<void> remove(std::string_view id);                                  // the agent and every byte that only it needs
     Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);  // metadata only; both go on from the same memory
     Result<void> pin(std::string_view id, bool pinned);                    // a pinned agent's KV is never evicted from disk
@@ -219,6 +241,12 @@ class AgentManager {
     // like a turn, but nothing is answered (`finish` is "appended", and it doesn't count as a turn). invalid_argument: no
     // messages, an unknown role, or tool calls that aren't a list of calls or stand in another message than an assistant's.
     Result<TurnResult> append(std::string_view id, std::span<const Message> messages);
+
+    // What the model reads of the agent from now on begins with message `keep_from` of its transcript, counted from 0, which is a
+    // user's, or is the transcript's length; the summary, if there is one, stands in place of all before. The transcript stays
+    // whole, with a message of the role "compaction" where that happened. An agent whose card says so does this by itself, before
+    // a turn that wouldn't fit, and the turn's result says it. invalid_argument.
+    Result<void> compact(std::string_view id, std::size_t keep_from, const std::string &summary);
 
     // Answers a client that sends the whole conversation each time; it goes on from the longest memory of it that there is.
     //

@@ -122,6 +122,7 @@ std::string header_json(const AgentFileContent &content) {
     put_text(json, "vocabulary", agent.vocabulary);
     put_text(json, "forked_from", agent.forked_from);
     if (!agent.tools.empty()) put_text(json, "tools", agent.tools);
+    if (!agent.card.empty()) put_text(json, "card", agent.card);
     if (content.manifest) json["fingerprint"] = content.manifest->fingerprint.hex();
     return json.dump();
 }
@@ -151,6 +152,7 @@ Result<AgentFileContent> parse_header_json(std::string_view text) {
     agent.vocabulary = members.text("vocabulary");
     agent.forked_from = members.text("forked_from");
     agent.tools = members.text_if_there("tools");
+    agent.card = members.text_if_there("card");
     const std::string fingerprint = members.has("fingerprint") ? members.text("fingerprint") : std::string();
     if (!members.fault().empty()) return fail(ErrorCode::corrupt, "its header is wrong: " + members.fault());
     if (format == 0 || !validate_tenant_id(agent.key.tenant) || !validate_agent_id(agent.key.id)) {

@@ -93,6 +93,7 @@ SampleAgent sample_agent(std::mt19937_64 &random) {
     row.system_prompt = random_text(random, true);
     row.description = random_text(random, false);
     row.tools = random_text(random, random() % 2 == 0);
+    row.card = random_text(random, random() % 2 == 0);
     row.model = "tiny";
     row.created_ms = -5;
     row.updated_ms = 1'700'000'000'000;

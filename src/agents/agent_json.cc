@@ -1,5 +1,7 @@
 #include "agents/agent_json.h"
 
+#include "chat/agent_card.h"
+
 namespace engram {
 
 using Json = nlohmann::ordered_json;
@@ -20,6 +22,7 @@ Json agent_json(const AgentInfo &info) {
             {"last_used_ms", info.last_used_ms},
             {"pinned", info.pinned},
             {"retention", retention_name(info.retention)},
+            {"card", card_json(info.card)},
             {"conversation", info.conversation},
             {"session", info.session},
             {"expires_ms", info.expires_ms},

@@ -103,14 +103,18 @@ ForAgent for_agent(const AgentRow &row, std::span<const MessageRow> rows, const 
         if (system.empty() && !row.system_prompt.empty()) said.insert(said.begin(), {"system", row.system_prompt});
         const std::size_t first = system_text(said).empty() ? 0 : 1;
         keep = 0;
+        std::size_t common = 0;
         if (!same_text(system_text(said), row.system_prompt)) {
             front.system_prompt = system;
             other_front = true;
         } else {
-            keep = common_messages(history_of({}, rows), std::span(said).subspan(first));
-            while (keep > 0 && keep < rows.size() && rows[keep - 1].n_tokens == 0) --keep;
+            const Spoken known = spoken(rows);
+            common = common_messages(known.messages, std::span(said).subspan(first));
+            const auto ended_before = [&] { return rows[known.places[common - 1]].n_tokens > 0; };
+            while (common > 0 && common < known.places.size() && !ended_before()) --common;
+            keep = common == known.places.size() ? rows.size() : known.places[common];
         }
-        said.erase(said.begin(), said.begin() + static_cast<std::ptrdiff_t>(first + keep));
+        said.erase(said.begin(), said.begin() + static_cast<std::ptrdiff_t>(first + common));
     } else if (!system.empty()) {
         const auto last = std::ranges::find_last(rows, "system", &MessageRow::role);
         if (same_text(system, last.empty() ? row.system_prompt : last.front().content)) said.erase(said.begin());

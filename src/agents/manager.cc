@@ -2,8 +2,10 @@
 #include <format>
 #include <system_error>
 
+#include "agents/agent_query.h"
 #include "agents/manager_impl.h"
 #include "agents/paths.h"
+#include "chat/agent_card.h"
 #include "chat/tool_call.h"
 #include "engine/codec.h"
 
@@ -189,8 +191,26 @@ Result<AgentInfo> AgentManager::create(const AgentSpec &spec) {
                                                                .updated_ms = now,
                                                                .last_used_ms = now,
                                                                .tools = tools,
-                                                               .retention = spec.retention}));
+                                                               .retention = spec.retention,
+                                                               .card = card_text(spec.card)}));
     return impl_->info(row);
+}
+
+Result<AgentInfo> AgentManager::change(std::string_view id, const AgentChange &change) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const auto hold = impl_->gates.take(key_of(id));
+    ENGRAM_ASSIGN(const AgentRow before, impl_->registry->get(key_of(id)));
+    ENGRAM_ASSIGN(const Registry::Description description, description_of(before, change));
+    impl_->wait_for_manifests();
+    ENGRAM_TRY(impl_->registry->describe(key_of(id), description, impl_->now_ms()));
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->get(key_of(id)));
+    return impl_->info(row);
+}
+
+Result<std::vector<AgentInfo>> AgentManager::find(const AgentQuery &query) const {
+    ENGRAM_ASSIGN(std::vector<AgentInfo> agents, list());
+    std::erase_if(agents, [&](const AgentInfo &info) { return info.conversation || !matches(info, query); });
+    return agents;
 }
 
 Result<AgentInfo> AgentManager::get(std::string_view id) const {

@@ -221,7 +221,8 @@ Result<Sampling> AgentManager::Impl::constrained(const ChatRequest &request, std
         return sampling;
     }
     if (request.format != AnswerFormat::text) {
-        ENGRAM_ASSIGN(sampling.grammar, format_grammar(style, request.format, request.schema, thinking));
+        const FormattedAnswer answer{.format = request.format, .schema = request.schema, .tools = tools, .several = several};
+        ENGRAM_ASSIGN(sampling.grammar, format_grammar(style, answer, thinking));
         return sampling;
     }
     if (use == ToolUse::none) {
@@ -316,14 +317,13 @@ void AgentManager::Impl::discard(std::span<const Place> places) {
 
 namespace {
 
-// The sink with a word about messages that were left out.
-ChatSink told_of(std::size_t left_out, const ChatSink &sink) {
-    return [left_out, &sink](const ChatEvent &event) {
+// The sink with a word about what was done to the prompt.
+ChatSink told_of(std::string what, const ChatSink &sink) {
+    return [what = std::move(what), &sink](const ChatEvent &event) {
         const auto *started = std::get_if<ChatStarted>(&event);
         if (started == nullptr) return sink(event);
         ChatStarted told = *started;
-        told.repairs.push_back(
-            std::format("the {} oldest messages were left out: the prompt is longer than the context", left_out));
+        told.repairs.push_back(what);
         sink(told);
     };
 }
@@ -342,7 +342,9 @@ Result<void> AgentManager::Impl::answer(const std::string &tenant, const ChatReq
         if (left_out > 0) {
             ChatRequest shorter = without_first_messages(request, left_out);
             shorter.may_truncate = false;
-            return answer(tenant, shorter, told_of(left_out, sink), stop);
+            const std::string what =
+                std::format("the {} oldest messages were left out: the prompt is longer than the context", left_out);
+            return answer(tenant, shorter, told_of(what, sink), stop);
         }
     }
     ENGRAM_ASSIGN(std::vector<Place> places, places_for(tenant, request, prompt));
@@ -412,7 +414,10 @@ Result<void> AgentManager::Impl::conclude_choice(const ChatRequest &request, Pre
 }
 
 Result<void> AgentManager::chat(const ChatRequest &request, const ChatSink &sink, std::stop_token stop) {
-    return impl_->answer(tenant_, request, sink, stop);
+    if (request.agent.empty() || !validate_agent_id(request.agent)) return impl_->answer(tenant_, request, sink, stop);
+    const auto room = impl_->make_room(key_of(request.agent), impl_->tokens_needed(request));
+    if (!room || room->empty()) return impl_->answer(tenant_, request, sink, stop);  // which says what is wrong with the agent
+    return impl_->answer(tenant_, request, told_of(*room, sink), stop);
 }
 
 Result<std::vector<ChatMessage>> AgentManager::said_until(std::string_view answer_id) const {

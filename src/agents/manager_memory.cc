@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "agents/manager_impl.h"
+#include "chat/agent_card.h"
 
 namespace engram {
 
@@ -67,7 +68,8 @@ AgentInfo AgentManager::Impl::info(const AgentRow &row, const std::set<AgentKey>
                    .retention = row.retention,
                    .conversation = row.kind == AgentKind::conversation,
                    .session = row.session,
-                   .expires_ms = row.expires_ms};
+                   .expires_ms = row.expires_ms,
+                   .card = parse_card(row.card).value_or(AgentCard())};
     const auto manifest = newest_manifest(row.key);
     info.tier = hot.contains(row.key) ? std::string(tier_name(Tier::hot)) : tier_below_context(manifest);
     if (store && manifest && *manifest) {

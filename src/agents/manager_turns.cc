@@ -1,5 +1,6 @@
 // AgentManager: the way of a turn. Prepare (registry, template, tokenizer), run (engine), conclude (commit, last text, store).
 #include <algorithm>
+#include <array>
 #include <format>
 #include <set>
 
@@ -408,9 +409,7 @@ Result<TurnResult> AgentManager::append(std::string_view id, std::span<const Mes
 }
 
 Result<TurnResult> AgentManager::generate(std::string_view id, const TurnRequest &request) {
-    const BatchItem item{.id = std::string(id), .request = request};
-    const BatchItem *pointer = &item;
-    return std::move(impl_->generate(tenant_, std::span(&pointer, 1)).front());
+    return std::move(generate_batch(std::array{BatchItem{.id = std::string(id), .request = request}}).front());
 }
 
 std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const BatchItem> items) {
@@ -429,8 +428,13 @@ std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const Bat
             done[i] = true;
         }
         left -= wave.size();
+        std::vector<std::string> rooms;
+        for (const BatchItem *item : wave) rooms.push_back(impl_->make_room(tenant_, *item));
         std::vector<Result<TurnResult>> some = impl_->generate(tenant_, wave);
-        for (std::size_t i = 0; i < some.size(); ++i) results[origin[i]] = std::move(some[i]);
+        for (std::size_t i = 0; i < some.size(); ++i) {
+            if (some[i] && some[i]->warning.empty()) some[i]->warning = std::move(rooms[i]);
+            results[origin[i]] = std::move(some[i]);
+        }
     }
     return results;
 }

@@ -126,12 +126,13 @@ void ManifestPublisher::commit(Item item) {
     }
     {
         const std::scoped_lock lock(mutex_);
-        last_errors_[item.row.key.tenant] = error;
-        // A later turn of the agent has made its own claim, and supersedes this manifest.
+        // A later turn of the agent has made its own claim, and supersedes this manifest, whatever became of it.
         const bool later = std::ranges::any_of(
             items_, [&](const Item &other) { return other.number > item.number && other.row.key == item.row.key; });
+        if (!error.empty() && later) return;
+        last_errors_[item.row.key.tenant] = error;
         if (!error.empty()) {
-            if (!later) held_back_.push_back(std::move(item));
+            held_back_.push_back(std::move(item));
             return;
         }
         if (!later) store_.claim(claim_of(item.row, item.manifest, nullptr));

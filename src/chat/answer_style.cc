@@ -325,11 +325,8 @@ std::string thinking_rule(const AnswerStyle &style, Grammar &grammar, bool open)
     return open ? rest : std::format("({} {})?", gbnf_literal(marks->open), rest);
 }
 
-}  // namespace
-
-Result<std::string> call_grammar(const AnswerStyle &style, std::span<const ChatTool> tools, bool several, bool thinking) {
-    if (tools.empty()) return fail(ErrorCode::invalid_argument, "there are no tools that could be called");
-    Grammar grammar;
+// The rule of an answer's calls, with all that stands around them.
+Result<std::string> calls_rule(const AnswerStyle &style, std::span<const ChatTool> tools, bool several, Grammar &grammar) {
     CallRules rules(style, grammar);
     std::string ways;
     for (const ChatTool &tool : tools) {
@@ -343,26 +340,39 @@ Result<std::string> call_grammar(const AnswerStyle &style, std::span<const ChatT
         const std::string next = grammar.rule("next", std::format("{} {}", gbnf_literal(style.between), call));
         calls = std::format("{} {}", call, grammar.repeated(next, 0, kMaxCalls - 1));
     }
-    return grammar.text(std::format("{} {} {} {}", thinking_rule(style, grammar, thinking), gbnf_literal(style.calls_open), calls,
-                                    gbnf_literal(style.calls_close)));
+    return std::format("{} {} {}", gbnf_literal(style.calls_open), calls, gbnf_literal(style.calls_close));
 }
 
-Result<std::string> format_grammar(const AnswerStyle &style, AnswerFormat format, std::string_view schema, bool thinking) {
-    if (format == AnswerFormat::text) return std::string();
+}  // namespace
+
+Result<std::string> call_grammar(const AnswerStyle &style, std::span<const ChatTool> tools, bool several, bool thinking) {
+    if (tools.empty()) return fail(ErrorCode::invalid_argument, "there are no tools that could be called");
+    Grammar grammar;
+    ENGRAM_ASSIGN(const std::string calls, calls_rule(style, tools, several, grammar));
+    return grammar.text(std::format("{} {}", thinking_rule(style, grammar, thinking), calls));
+}
+
+Result<std::string> format_grammar(const AnswerStyle &style, const FormattedAnswer &answer, bool thinking) {
+    if (answer.format == AnswerFormat::text) return std::string();
     Grammar grammar;
     std::string value;
     OrderedJson parsed;
-    if (format == AnswerFormat::json_object) {
+    if (answer.format == AnswerFormat::json_object) {
         value = grammar.json_object();
     } else {
-        auto read = parse_bounded_json(schema, kMaxSchemaBytes);
+        auto read = parse_bounded_json(answer.schema, kMaxSchemaBytes);
         if (!read) return std::unexpected(std::move(read.error()).within("the schema can't be read"));
         parsed = *std::move(read);
         SchemaRules rules(grammar, parsed, Unenforceable::refuse);
         ENGRAM_ASSIGN(value, rules.value());
     }
     const std::string begin = style.form == CallForm::harmony ? gbnf_literal("<|channel|>final<|message|>") : "";
-    return grammar.text(std::format("{} {} {}", thinking_rule(style, grammar, thinking), begin, value));
+    std::string ways = std::format("{} {}", begin, value);
+    if (!answer.tools.empty()) {
+        ENGRAM_ASSIGN(const std::string calls, calls_rule(style, answer.tools, answer.several, grammar));
+        ways = std::format("({} | {})", grammar.rule("formatted", ways), grammar.rule("calls", calls));
+    }
+    return grammar.text(std::format("{} {}", thinking_rule(style, grammar, thinking), ways));
 }
 
 }  // namespace engram

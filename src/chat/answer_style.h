@@ -83,7 +83,14 @@ AnswerStyle style_of(const StyleProbe &probe);
 // invalid_argument: no tools, or a schema that isn't one. unsupported: too large.
 Result<std::string> call_grammar(const AnswerStyle &style, std::span<const ChatTool> tools, bool several, bool thinking);
 
-// GBNF of an answer that is a JSON object, or a value of the schema. Errors as json_schema_grammar.
-Result<std::string> format_grammar(const AnswerStyle &style, AnswerFormat format, std::string_view schema, bool thinking);
+// GBNF of an answer that is a JSON object, or a value of the schema; or, where there are tools, of one that calls them before
+// such an answer. Errors as json_schema_grammar and call_grammar.
+struct FormattedAnswer {
+    AnswerFormat format = AnswerFormat::text;
+    std::string_view schema;
+    std::span<const ChatTool> tools;  // that may be called; empty: none
+    bool several = true;              // calls
+};
+Result<std::string> format_grammar(const AnswerStyle &style, const FormattedAnswer &answer, bool thinking);
 
 }  // namespace engram

@@ -160,7 +160,7 @@ TEST(AnswerStyle, GrammarsOfCallsNeedTools) {
         {.name = "f", .description = {}, .parameters = R"({"type":"object","properties":{"a":{"type":"text"}}})"}};
     EXPECT_EQ(call_grammar(AnswerStyle::common(), bad, true, false).error().message,
               "the parameters of the tool \"f\": the schema at #/properties/a names a type \"text\", which JSON hasn't");
-    EXPECT_EQ(format_grammar(AnswerStyle::common(), AnswerFormat::text, "", false).value(), "");
+    EXPECT_EQ(format_grammar(AnswerStyle::common(), {}, false).value(), "");
 }
 
 }  // namespace

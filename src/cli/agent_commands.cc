@@ -225,6 +225,7 @@ void add_agent_commands(CommandLine &line) {
     CLI::App &group = line.group("agent", "create, look at and manage agents");
     add_metadata_commands(line, group);
     add_memory_commands(line, group);
+    add_role_commands(line, group);
 }
 
 }  // namespace engram::cli

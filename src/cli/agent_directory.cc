@@ -3,7 +3,9 @@
 #include <format>
 #include <unordered_set>
 
+#include "agents/agent_query.h"
 #include "agents/paths.h"
+#include "chat/agent_card.h"
 #include "chat/tool_call.h"
 #include "cli/home.h"
 
@@ -110,6 +112,7 @@ AgentInfo AgentDirectory::info(const AgentRow &row, const StoredParts &stored) c
     info.last_used_ms = row.last_used_ms;
     info.pinned = row.pinned;
     info.retention = row.retention;
+    info.card = parse_card(row.card).value_or(AgentCard());
     info.tier = "none";
     // A manifest that can't be read is an agent without memory; its tokens make up for it at the next turn.
     const auto manifest = registry_->manifest(row.key);
@@ -176,9 +179,18 @@ Result<AgentInfo> AgentDirectory::create(const AgentSpec &spec) {
     fresh.system_prompt = spec.system_prompt;
     fresh.description = spec.description;
     ENGRAM_ASSIGN(fresh.tools, checked_tools(spec.tools));
+    fresh.retention = spec.retention;
+    fresh.card = card_text(spec.card);
     fresh.created_ms = fresh.updated_ms = now_ms();
     ENGRAM_ASSIGN(AgentRow made, registry_->create(fresh));
     return info(made, {});
+}
+
+Result<AgentInfo> AgentDirectory::change(std::string_view id, const AgentChange &change) {
+    ENGRAM_ASSIGN(const AgentRow before, row(id));
+    ENGRAM_ASSIGN(const Registry::Description description, description_of(before, change));
+    ENGRAM_TRY(registry_->describe(before.key, description, now_ms()));
+    return get(id);
 }
 
 Result<AgentInfo> AgentDirectory::fork(std::string_view id, std::string_view new_id) {

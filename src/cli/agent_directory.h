@@ -40,6 +40,7 @@ class AgentDirectory {
     Result<std::vector<Message>> transcript(std::string_view id) const;
 
     Result<AgentInfo> create(const AgentSpec &spec);
+    Result<AgentInfo> change(std::string_view id, const AgentChange &change);  // as AgentManager::change
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);
     Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
     Result<void> pin(std::string_view id, bool pinned);

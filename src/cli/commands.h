@@ -11,8 +11,11 @@ namespace engram::cli {
 void add_demo_command(CommandLine &line);
 void add_chat_command(CommandLine &line);
 void add_run_command(CommandLine &line);
+void add_act_command(CommandLine &line);
+void add_tools_command(CommandLine &line);
 void add_serve_command(CommandLine &line);
 void add_agent_commands(CommandLine &line);
+void add_role_commands(CommandLine &line, CLI::App &group);  // of the group `agent`
 void add_store_commands(CommandLine &line);
 void add_key_commands(CommandLine &line);
 void add_tenant_commands(CommandLine &line);

@@ -33,6 +33,7 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
     options.cors_origins = settings.texts("cors-origin");
     options.model_name = settings.text("model-name");
     options.aliases = settings.texts("model-alias");
+    options.tool_servers = settings.text("mcp-config");
     options.max_waiting = static_cast<std::uint32_t>(settings.whole("max-waiting"));
     options.max_body_bytes = static_cast<std::uint64_t>(settings.whole("max-body"));
     if (arguments.log_requests) {

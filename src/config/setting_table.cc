@@ -37,6 +37,11 @@ constexpr auto kSettings = std::to_array<SettingSpec>({
      .default_text = "warn",
      .help = "how much is said on standard error",
      .choices = kLogLevels},
+    {.name = "mcp-config",
+     .kind = path,
+     .value_name = "FILE",
+     .default_text = "",
+     .help = "tool servers, in the JSON of mcpServers; by default mcp.json in the home folder"},
 
     {.name = "model", .kind = path, .group = model, .value_name = "PATH", .default_text = "", .help = "GGUF file of the model"},
     {.name = "context",

@@ -3,7 +3,7 @@
 
 #include "chat/bounded_json.h"
 #include "eval/eval.h"
-#include "eval/http_post.h"
+#include "http/fetch.h"
 
 namespace engram::eval {
 namespace {
@@ -56,7 +56,7 @@ std::string beginning(const std::string &body) {
 
 class ServerSubject final : public Subject {
   public:
-    ServerSubject(ServerOptions options, HttpClient client) : options_(std::move(options)), client_(std::move(client)) {}
+    ServerSubject(ServerOptions options, http::Fetcher fetcher) : options_(std::move(options)), fetcher_(std::move(fetcher)) {}
 
     Result<void> tell(const Conversation &conversation) override {
         conversation_ = &conversation;
@@ -64,13 +64,16 @@ class ServerSubject final : public Subject {
     }
 
     Result<Reply> ask(const Question &question, const std::stop_token &stop) override {
-        ENGRAM_ASSIGN(const std::string body, request(question));
-        ENGRAM_ASSIGN(const HttpReply reply, client_.post(body, stop));
+        http::FetchRequest asked{.url = options_.url + "/chat/completions", .headers = {{"Content-Type", "application/json"}}};
+        if (!options_.api_key.empty()) asked.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
+        asked.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(options_.timeout_s * 1000));
+        ENGRAM_ASSIGN(asked.body, request(question));
+        ENGRAM_ASSIGN(const http::FetchReply reply, fetcher_.send(asked, stop));
         if (reply.status < 200 || reply.status > 299) {
             return fail(ErrorCode::io,
                         std::format("{} answered with status {}: {}", options_.url, reply.status, beginning(reply.body)));
         }
-        const auto parsed = parse_bounded_json(reply.body, kMaxReplyBytes);
+        const auto parsed = parse_bounded_json(reply.body, http::kMaxReplyBytes);
         if (!parsed) {
             return fail(ErrorCode::io,
                         std::format("{} answered with something else than JSON: {}", options_.url, beginning(reply.body)));
@@ -136,7 +139,7 @@ class ServerSubject final : public Subject {
     }
 
     ServerOptions options_;
-    HttpClient client_;
+    http::Fetcher fetcher_;
     const Conversation *conversation_ = nullptr;
     double read_tokens_ = 0, read_ms_ = 0;
 };
@@ -145,8 +148,9 @@ class ServerSubject final : public Subject {
 
 Result<std::unique_ptr<Subject>> server_subject(ServerOptions options) {
     while (options.url.ends_with('/')) options.url.pop_back();
-    ENGRAM_ASSIGN(HttpClient client, HttpClient::create(options.url + "/chat/completions", options.api_key, options.timeout_s));
-    return std::make_unique<ServerSubject>(std::move(options), std::move(client));
+    ENGRAM_TRY(http::check_url(options.url));
+    ENGRAM_ASSIGN(http::Fetcher fetcher, http::Fetcher::create());
+    return std::make_unique<ServerSubject>(std::move(options), std::move(fetcher));
 }
 
 }  // namespace engram::eval

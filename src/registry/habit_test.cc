@@ -88,7 +88,9 @@ TEST_F(RegistryTest, OnlyTheNewestHabitsAreKept) {
 
 TEST_F(RegistryTest, ARegistryFromBeforeHabitsGetsTheirTable) {
     ASSERT_TRUE(open()->create(agent("a")));
-    tamper("UPDATE agents SET id = id; DROP INDEX agents_by_use; DROP TABLE turn_habits; PRAGMA user_version = 2");
+    tamper(
+        "UPDATE agents SET id = id; ALTER TABLE agents DROP COLUMN card; DROP INDEX agents_by_use; DROP TABLE turn_habits;"
+        " PRAGMA user_version = 2");
     const auto registry = open();
     EXPECT_TRUE(registry->habits().value().empty());
     const std::vector<HabitRow> rows{row_of("a", 1)};

@@ -1,6 +1,8 @@
 #include "registry/message_table.h"
 
+#include <algorithm>
 #include <format>
+#include <ranges>
 
 #include "sqlite/row_checksum.h"
 
@@ -70,6 +72,11 @@ Result<std::vector<MessageRow>> MessageTable::read(const StoredAgent &agent) {
                 damaged(agent.row.key, std::format("message {} of its transcript is damaged", rows.size()), kTruthAdvice));
         }
         rows.push_back(std::move(message));
+    }
+    // What ended before a compaction ended after other tokens than the agent has now.
+    const auto compaction = std::ranges::find_last(rows, kCompactionRole, &MessageRow::role);
+    if (!compaction.empty()) {
+        for (MessageRow &message : std::ranges::subrange(rows.begin(), compaction.begin())) message.n_tokens = 0;
     }
     if (rows.size() == agent.row.n_messages) return rows;
     return std::unexpected(damaged(

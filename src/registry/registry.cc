@@ -176,6 +176,22 @@ class SqliteRegistry final : public Registry {
         });
     }
 
+    Result<void> describe(const AgentKey &key, const Description &description, std::int64_t now_ms) override {
+        return change(key, [&](StoredAgent &agent) -> Result<void> {
+            AgentRow &row = agent.row;
+            if (description.description) row.description = *description.description;
+            if (description.card) row.card = *description.card;
+            const AgentFront front{.system_prompt = row.system_prompt, .tools = row.tools};
+            if (description.front && *description.front != front) {
+                row.system_prompt = description.front->system_prompt;
+                row.tools = description.front->tools;
+                ENGRAM_TRY(tables_.tokens.replace_tail(agent, 0, {}));
+            }
+            row.updated_ms = now_ms;
+            return tables_.agents.update(agent);
+        });
+    }
+
     Result<void> set_manifest(const AgentKey &key, const Manifest &manifest) override {
         return change(key, [&](StoredAgent &agent) { return tables_.manifests.replace(agent, manifest); });
     }

@@ -54,17 +54,22 @@ struct AgentRow {
     std::string session;          // of a conversation: the client's own key; empty: none
     std::int64_t expires_ms = 0;  // when nobody has used it until then, it may go; 0: never
     Retention retention = Retention::standard;
+    std::string card;  // JSON (chat/agent_card.h); empty: nothing is said of the agent
     bool operator==(const AgentRow &) const = default;
 };
 
+// Of a message that takes the place of all before it: the model reads its content (a summary, or nothing) instead.
+inline constexpr std::string_view kCompactionRole = "compaction";
+
 struct MessageRow {
-    std::string role;  // "system", "user", "assistant", "tool"
+    std::string role;  // "system", "user", "assistant", "tool", kCompactionRole
     std::string content;
     std::int64_t created_ms = 0;
     std::string tool_calls = {};    // of an answer: JSON list; empty: none
     std::string tool_call_id = {};  // of a tool: the call that this is the result of; empty: not said
     std::string thinking = {};      // of an answer: what was thought before it
     std::uint64_t n_tokens = 0;  // the agent's committed tokens up to and with this message, where a turn ended here; 0: none did
+                                 // (or a compaction followed)
     std::string prefix = {};     // where a turn ended here: a digest of all that was said until then (hex), to be found by
     std::string public_id = {};  // of an answer: the name that the client knows it by; empty: none
     bool operator==(const MessageRow &) const = default;
@@ -153,6 +158,12 @@ class Registry {
     virtual Result<void> set_model(const AgentKey &key, std::string_view model) = 0;
     virtual Result<void> set_retention(const AgentKey &key, Retention retention) = 0;
     virtual Result<void> touch(const AgentKey &key, std::int64_t now_ms) = 0;
+    // Replaces what is given. Another front makes the committed tokens go: the next turn reads the transcript again.
+    struct Description {
+        std::optional<std::string> description, card;
+        std::optional<AgentFront> front;
+    };
+    virtual Result<void> describe(const AgentKey &key, const Description &description, std::int64_t now_ms) = 0;
 
     virtual Result<void> commit_turn(const TurnCommit &turn) = 0;
     virtual Result<void> set_manifest(const AgentKey &key, const Manifest &manifest) = 0;

@@ -81,7 +81,9 @@ const std::string kVersion3 = R"(
 
 const std::string kVersion4 = "CREATE INDEX agents_by_use ON agents (tenant, last_used_ms)";
 
-const std::array<std::string, 4> kMigrations{kVersion1, kVersion2, kVersion3, kVersion4};
+const std::string kVersion5 = "ALTER TABLE agents ADD COLUMN card TEXT NOT NULL DEFAULT ''";
+
+const std::array<std::string, 5> kMigrations{kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "agents/agent_json.h"
+#include "chat/agent_card.h"
 #include "core/random_name.h"
 #include "protocol/openai/request_fields.h"
 #include "protocol/openai/wire.h"
@@ -15,22 +16,6 @@ using namespace protocol;
 using openai::sse_frame;
 
 constexpr std::int64_t kMaxTokens = 1 << 24;
-
-// The error of a library call in the protocol's shape.
-template <typename T>
-ApiResult<T> api(Result<T> result) {
-    if (!result) return std::unexpected(api_error(result.error()));
-    if constexpr (std::is_void_v<T>) {
-        return {};
-    } else {
-        return std::move(*result);
-    }
-}
-
-ApiResult<OrderedJson> body_of(const App &app, const http::HttpRequest &request) {
-    return parse_body(request.body.empty() ? std::string_view("{}") : std::string_view(request.body),
-                      app.options().max_body_bytes);
-}
 
 std::string tools_text(const Field &tools) { return tools.present() ? tools.compact() : std::string(); }
 
@@ -55,6 +40,9 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     if (body["retention"].present()) {
         ENGRAM_ASSIGN(spec.retention, read_retention(body["retention"]));
     }
+    if (body["card"].present()) {
+        ENGRAM_ASSIGN(spec.card, api(card_of(body["card"].json())));
+    }
     ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->create(spec)));
     responder.send(json_answer(agent_json(info), 201));
@@ -64,7 +52,15 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
 ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     const bool all = request.query_value("conversations").value_or("") == "true";
-    ENGRAM_ASSIGN(const std::vector<AgentInfo> agents, api(caller.agents->list()));
+    const auto asked = [&](std::string_view name) { return std::string(request.query_value(name).value_or("")); };
+    const AgentQuery query{.text = asked("text"),
+                           .skill = asked("skill"),
+                           .label = asked("label"),
+                           .owner = asked("owner"),
+                           .model = asked("model"),
+                           .tool = asked("tool")};
+    const bool narrowed = !(query == AgentQuery{});
+    ENGRAM_ASSIGN(const std::vector<AgentInfo> agents, api(narrowed ? caller.agents->find(query) : caller.agents->list()));
     OrderedJson json = OrderedJson::array();
     for (const AgentInfo &info : agents) {
         if (all || !info.conversation) json.push_back(agent_json(info));
@@ -90,6 +86,18 @@ ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResp
         ENGRAM_ASSIGN(const bool pinned, body["pinned"].boolean());
         ENGRAM_TRY(api(caller.agents->pin(id, pinned)));
     }
+    AgentChange change;
+    if (body["system_prompt"].present()) {
+        ENGRAM_ASSIGN(change.system_prompt, body["system_prompt"].text());
+    }
+    if (body["description"].present()) {
+        ENGRAM_ASSIGN(change.description, body["description"].text());
+    }
+    if (body["tools"].present()) change.tools = tools_text(body["tools"]);
+    if (body["card"].present()) {
+        ENGRAM_ASSIGN(change.card, api(card_of(body["card"].json())));
+    }
+    if (!(change == AgentChange{})) ENGRAM_TRY(api(caller.agents->change(id, change)));
     ENGRAM_ASSIGN(const bool adopt, body["adopt"].boolean_or(false));
     if (adopt) ENGRAM_TRY(api(caller.agents->adopt(id)));
     if (body["retention"].present()) {

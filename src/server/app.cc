@@ -4,6 +4,7 @@
 #include <format>
 
 #include "protocol/anthropic/errors.h"
+#include "protocol/field.h"
 #include "protocol/openai/errors.h"
 #include "protocol/openai/wire.h"
 
@@ -98,11 +99,17 @@ http::HttpRoute route(App &app, std::string method, std::string path, Endpoint e
             .quick = quick};
 }
 
+ApiResult<OrderedJson> body_of(const App &app, const http::HttpRequest &request) {
+    return protocol::parse_body(request.body.empty() ? std::string_view("{}") : std::string_view(request.body),
+                                app.options().max_body_bytes);
+}
+
 App::App(ServeOptions options, Parts parts)
     : options_(std::move(options)),
       models_(std::move(parts.models)),
       responses_(std::move(parts.responses)),
-      tenants_(std::move(parts.tenants)) {}
+      tenants_(std::move(parts.tenants)),
+      teams_(std::move(parts.teams)) {}
 
 ApiResult<Principal> App::principal(const http::HttpRequest &request, Scope needed) {
     auto principal = tenants_->authenticate(

@@ -14,6 +14,7 @@
 #include "server/model_host.h"
 #include "server/response_store.h"
 #include "server/server.h"
+#include "teams/teams.h"
 #include "tenants/tenants.h"
 
 namespace engram::server {
@@ -42,6 +43,7 @@ class App {
         std::unique_ptr<ModelHost> models;
         std::unique_ptr<ResponseStore> responses;
         std::unique_ptr<Tenants> tenants;
+        std::unique_ptr<Teams> teams;
     };
     App(ServeOptions options, Parts parts);
 
@@ -55,6 +57,7 @@ class App {
     ResponseStore &responses() { return *responses_; }
     Metrics &metrics() { return metrics_; }
     Tenants &tenants() { return *tenants_; }
+    Teams &teams() { return *teams_; }
 
     // Of a request: empty names mean the loaded model. model_not_found.
     protocol::ApiResult<void> check_model(std::string_view name) const;
@@ -86,10 +89,24 @@ class App {
     const std::unique_ptr<ModelHost> models_;
     const std::unique_ptr<ResponseStore> responses_;
     const std::unique_ptr<Tenants> tenants_;
+    const std::unique_ptr<Teams> teams_;
     Metrics metrics_;
     std::atomic<std::uint32_t> asked_ = 0;  // requests to the model that run or wait
     std::atomic<bool> stopping_ = false;
 };
+
+// The error of a library call in the protocol's shape.
+template <typename T>
+protocol::ApiResult<T> api(Result<T> result) {
+    if (!result) return std::unexpected(protocol::api_error(result.error()));
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return std::move(*result);
+    }
+}
+// A body of JSON; of an empty one, an empty object.
+protocol::ApiResult<OrderedJson> body_of(const App &app, const http::HttpRequest &request);
 
 // A route's handler: errors as values get the client's shape.
 using Endpoint = std::function<protocol::ApiResult<void>(App &, const http::HttpRequest &, http::HttpResponder &)>;
@@ -120,6 +137,7 @@ std::vector<http::HttpRoute> openai_routes(App &app);
 std::vector<http::HttpRoute> responses_routes(App &app);
 std::vector<http::HttpRoute> model_routes(App &app);
 std::vector<http::HttpRoute> agent_routes(App &app);
+std::vector<http::HttpRoute> run_routes(App &app);
 std::vector<http::HttpRoute> prompt_routes(App &app);
 std::vector<http::HttpRoute> operation_routes(App &app);
 std::vector<http::HttpRoute> usage_routes(App &app);

@@ -16,8 +16,9 @@ constexpr std::int64_t kResponseLifeSeconds = 30LL * 24 * 60 * 60;
 
 std::vector<http::HttpRoute> all_routes(server::App &app) {
     std::vector<http::HttpRoute> routes;
-    for (const auto &of_file : {server::anthropic_routes, server::openai_routes, server::responses_routes, server::model_routes,
-                                server::agent_routes, server::prompt_routes, server::operation_routes, server::usage_routes}) {
+    for (const auto &of_file :
+         {server::anthropic_routes, server::openai_routes, server::responses_routes, server::model_routes, server::agent_routes,
+          server::run_routes, server::prompt_routes, server::operation_routes, server::usage_routes}) {
         std::ranges::move(of_file(app), std::back_inserter(routes));
     }
     return routes;
@@ -53,6 +54,8 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     server::remove_passing_files(options.manager.home);  // nobody else has the store open now
     ENGRAM_ASSIGN(auto responses, server::ResponseStore::open(options.manager.home / "responses.db"));
     ENGRAM_ASSIGN(auto tenants, Tenants::open(options.manager.home));
+    ENGRAM_ASSIGN(auto servers, configured_servers(options.tool_servers, options.manager.home));
+    ENGRAM_ASSIGN(auto teams, Teams::open(options.manager.home, std::move(servers)));
     ENGRAM_TRY(responses->remove_older_than(system_clock().wall_ms() / 1000 - kResponseLifeSeconds));
     http::HttpServerOptions web{.host = options.host,
                                 .port = options.port,
@@ -66,9 +69,10 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     if (!options.certificate.empty()) web.tls = {.certificate_file = options.certificate, .key_file = options.private_key};
     web.limits.body_bytes = options.max_body_bytes;
     web.limits.workers = options.max_waiting + options.manager.model.max_running + 32;  // those that ask for no answer too
-    impl->app = std::make_unique<server::App>(
-        std::move(options),
-        server::App::Parts{.models = std::move(models), .responses = std::move(responses), .tenants = std::move(tenants)});
+    impl->app = std::make_unique<server::App>(std::move(options), server::App::Parts{.models = std::move(models),
+                                                                                     .responses = std::move(responses),
+                                                                                     .tenants = std::move(tenants),
+                                                                                     .teams = std::move(teams)});
     server::App &app = *impl->app;
     impl->maintenance = std::make_unique<server::Maintenance>(
         app.models(), app.tenants(),

@@ -6,7 +6,7 @@
 //     POST /v1/messages, /v1/messages/count_tokens                     Anthropic's Messages
 //     POST /v1/chat/completions, /v1/completions, /v1/responses        OpenAI's
 //     GET  /v1/models, /v1/models/{id}                                 either's, by the header anthropic-version
-//          /v1/agents…, /v1/render, /v1/tokenize, /v1/store, /v1/usage Engram's own
+//          /v1/agents…, /v1/tools, /v1/render, /v1/tokenize, /v1/store, /v1/usage Engram's own
 //     GET  /health/live, /health/ready, /metrics
 //
 // Every answer of a model carries headers x-engram-agent, -prompt-tokens, -cached-tokens, -tier and -restore-ms, and, where a
@@ -46,6 +46,7 @@ struct ServeOptions {
     Sampling sampling{.temperature = 1.0F};  // of requests that say nothing about it
     std::uint32_t max_waiting = 256;         // requests to the model beyond those that run; more are refused with 429
     std::uint64_t max_body_bytes = 32ULL << 20;
+    std::filesystem::path tool_servers;          // JSON (mcp/server_list.h); empty: mcp.json in the home folder, if that is there
     std::function<void(std::string_view)> log;   // a JSON object for each request; none holds text of a prompt or an answer
     std::function<void(std::string_view)> warn;  // a sentence for the operator, when something is wrong; from any thread
     std::chrono::milliseconds maintenance_every{5000};  // until changed quotas of bytes take effect

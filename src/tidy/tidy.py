@@ -31,12 +31,14 @@ LAYERS = {
     "config": GROUND,
     "protocol": {"core", "chat"},
     "http": GROUND,
+    "mcp": {"core", "chat", "protocol", "http"},
     "scheduler": MEANS,
     "agents": MEANS | {"scheduler"},
-    "server": MEANS | {"sqlite", "scheduler", "agents", "protocol", "http"},
+    "teams": MEANS | {"sqlite", "scheduler", "agents", "mcp"},
+    "server": MEANS | {"sqlite", "scheduler", "agents", "teams", "mcp", "protocol", "http"},
     "bench": MEANS | {"scheduler", "agents"},
-    "eval": MEANS | {"agents", "config"},
-    "cli": MEANS | {"scheduler", "agents", "server", "bench", "eval", "config"},
+    "eval": MEANS | {"agents", "config", "http"},
+    "cli": MEANS | {"scheduler", "agents", "teams", "mcp", "server", "bench", "eval", "config"},
 }
 
 # Foreign headers that only some layers may know: a pattern of the header's name, and the layers.
@@ -44,8 +46,8 @@ CONFINED = (
     (re.compile(r"(llama|ggml|gguf)[a-z-]*\.h$"), {"engine"}),
     (re.compile(r"sqlite3\.h$"), {"sqlite", "registry"}),
     (re.compile(r"minja/"), {"chat"}),
-    (re.compile(r"curl/"), {"eval", "http"}),
-    (re.compile(r"boost/"), {"http"}),
+    (re.compile(r"curl/"), {"http"}),
+    (re.compile(r"boost/"), {"http", "mcp"}),
     (re.compile(r"openssl/"), {"http", "tenants"}),
     (re.compile(r"prometheus/"), {"server"}),
     (re.compile(r"CLI/|isocline\.h$"), {"cli", "config"}),

@@ -30,7 +30,7 @@ host_has_everything() {
     done
     version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
     at_least 3.28 "$version" || return 1
-    pkg-config --atleast-version=0.7 llama && pkg-config --exists libblake3 libcurl libxxhash openssl prometheus-cpp-core sqlite3 gtest gmock isocline || return 1
+    pkg-config --atleast-version=0.7 llama && pkg-config --exists libblake3 libcurl libxxhash openssl prometheus-cpp-core sqlite3 gtest gmock isocline 'yaml-cpp >= 0.7' || return 1
     python3 -c 'import numpy, safetensors' || return 1
     folder=$(mktemp -d) || return 1
     cat >"$folder/probe.cc" <<'END'
@@ -39,7 +39,7 @@ host_has_everything() {
 #if !__has_include(<CLI/CLI.hpp>) || !__has_include(<toml++/toml.hpp>) || !__has_include(<minja/minja.hpp>)
 #error "a library is missing"
 #endif
-#if !__has_include(<nlohmann/json.hpp>) || !__has_include(<spdlog/spdlog.h>) || !__has_include(<boost/beast/http.hpp>)
+#if !__has_include(<nlohmann/json.hpp>) || !__has_include(<spdlog/spdlog.h>) || !__has_include(<boost/beast/http.hpp>) || !__has_include(<boost/process/v2/process.hpp>)
 #error "a library is missing"
 #endif
 #include <llama.h>

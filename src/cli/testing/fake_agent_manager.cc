@@ -202,6 +202,10 @@ Result<std::vector<AgentInfo>> AgentManager::list() const {
 
 Result<void> AgentManager::remove(std::string_view id) { return impl_->registry->remove(key_of(id)); }
 
+Result<std::vector<AgentInfo>> AgentManager::find(const AgentQuery &) const { return list(); }
+
+Result<AgentInfo> AgentManager::change(std::string_view id, const AgentChange &) { return get(id); }
+
 Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new_id) {
     ENGRAM_TRY(impl_->registry->rename(key_of(id), new_id));
     return get(new_id);
@@ -214,6 +218,10 @@ std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const Bat
     std::ranges::transform(items, std::back_inserter(results),
                            [this](const BatchItem &item) { return generate(item.id, item.request); });
     return results;
+}
+
+Result<void> AgentManager::compact(std::string_view, std::size_t, const std::string &) {
+    return fail(ErrorCode::unsupported, "the fake manager reads nothing");
 }
 
 Result<TurnResult> AgentManager::append(std::string_view, std::span<const Message>) {

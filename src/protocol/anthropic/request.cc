@@ -133,7 +133,8 @@ ApiResult<MessagesRequest> parse(const Field &body, const Lookup &headers, const
     ENGRAM_TRY(note_cache_control(body, chat.retention));
     ENGRAM_ASSIGN(ToolSet tools, read_tools(body["tools"], chat.retention));
     ENGRAM_ASSIGN(Conversation conversation, read_conversation(body["system"], body["messages"], tools, chat.retention));
-    ENGRAM_ASSIGN(chat.tool_choice, read_tool_choice(body["tool_choice"], conversation.told_tools, conversation.withdrawn_tools, tools));
+    ENGRAM_ASSIGN(chat.tool_choice,
+                  read_tool_choice(body["tool_choice"], conversation.told_tools, conversation.withdrawn_tools, tools));
     // A forced call is the whole answer.
     if (chat.tool_choice.use == ToolUse::required || chat.tool_choice.use == ToolUse::named) chat.thinks = false;
     chat.tools = std::move(tools.shown);

@@ -149,8 +149,8 @@ ApiResult<ToolSet> read_tools(const Field &list, Retention &longest) {
     return tools;
 }
 
-ApiResult<ToolChoice> read_tool_choice(const Field &choice, std::span<const ChatTool> told, std::span<const std::string> withdrawn,
-                                       ToolSet &tools) {
+ApiResult<ToolChoice> read_tool_choice(const Field &choice, std::span<const ChatTool> told,
+                                       std::span<const std::string> withdrawn, ToolSet &tools) {
     ToolChoice result;
     if (!choice.present()) return result;
     ENGRAM_TRY(choice.must_be_object());

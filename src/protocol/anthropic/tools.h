@@ -34,9 +34,9 @@ ApiResult<ChatTool> read_tool(const Field &tool);
 // `longest` is raised by the tools' cache_control. invalid_request: also when two tools have one name.
 ApiResult<ToolSet> read_tools(const Field &list, Retention &longest);
 
-// A deferred tool that the choice names is shown, unless the conversation has told of it (`told`, `withdrawn`: as in ChatRequest).
-// invalid_request: also when it names an unknown tool, or a withdrawn one.
-ApiResult<ToolChoice> read_tool_choice(const Field &choice, std::span<const ChatTool> told, std::span<const std::string> withdrawn,
-                                       ToolSet &tools);
+// A deferred tool that the choice names is shown, unless the conversation has told of it (`told`, `withdrawn`: as in
+// ChatRequest). invalid_request: also when it names an unknown tool, or a withdrawn one.
+ApiResult<ToolChoice> read_tool_choice(const Field &choice, std::span<const ChatTool> told,
+                                       std::span<const std::string> withdrawn, ToolSet &tools);
 
 }  // namespace engram::protocol::anthropic

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <format>
 
-#include "protocol/openai/base64.h"
+#include "core/base64.h"
 #include "protocol/openai/request_fields.h"
 #include "protocol/openai/wire.h"
 

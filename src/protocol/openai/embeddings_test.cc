@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/openai/base64.h"
+#include "core/base64.h"
 #include "protocol/openai/testing/wire_samples.h"
 #include "protocol/openai/wire.h"
 

@@ -2,7 +2,7 @@
 #include <format>
 #include <utility>
 
-#include "protocol/openai/base64.h"
+#include "core/base64.h"
 #include "protocol/openai/responses_request.h"
 #include "protocol/openai/tools.h"
 

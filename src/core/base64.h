@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace engram::protocol::openai {
+namespace engram {
 
 std::string base64(std::string_view bytes);
 std::optional<std::string> from_base64(std::string_view text);  // nullopt: it is none
 
-}  // namespace engram::protocol::openai
+}  // namespace engram

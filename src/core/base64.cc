@@ -1,8 +1,8 @@
-#include "protocol/openai/base64.h"
+#include "core/base64.h"
 
 #include <cstdint>
 
-namespace engram::protocol::openai {
+namespace engram {
 namespace {
 
 constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -39,4 +39,4 @@ std::optional<std::string> from_base64(std::string_view text) {
     return bytes;
 }
 
-}  // namespace engram::protocol::openai
+}  // namespace engram

@@ -1,0 +1,181 @@
+// Agents that act, and that work together.
+//
+// A *run* is one piece of work for one agent: a message, the model's calls of tools, their results, and so on until it answers.
+// Each answer and each result is a turn of the agent, committed like any other; while a tool works the agent's memory may leave
+// the context, and what follows computes no more than the result.
+//
+//     Runner runner({&tool_servers, &colleagues, &notes});
+//     auto done = runner.run(agents, {.agent = "analyst", .messages = {{.role = "user", .content = "Look into the log."}}});
+//
+// Threads: run may be called from any thread, for several agents at once; runs of one agent follow each other. Events come on the
+// caller's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engram/agents.h"
+#include "engram/chat.h"
+#include "engram/error.h"
+
+namespace engram {
+
+struct RunLimits {
+    std::uint32_t steps = 24;                        // answers of the model, those of agents that work was given to not counted
+    std::chrono::milliseconds time{10 * 60 * 1000};  // all in all
+    std::uint64_t tokens = 0;                        // computed and generated, by all who take part; 0: as many as it takes
+    std::uint32_t result_tokens = 4096;              // of one tool's result: of a longer one the middle is left out
+    std::uint32_t depth = 4;                         // agents that give work to agents: 1 is none
+    bool operator==(const RunLimits &) const = default;
+};
+
+// What happened, for whoever wants to know how an answer came about.
+struct RunStep {
+    enum class Kind : std::uint8_t { answer, tool, delegation };
+    Kind kind = Kind::answer;
+    std::string agent;   // who
+    std::string name;    // the tool; with `delegation`: to whom
+    std::string input;   // the call's arguments, or the task
+    std::string output;  // text of the answer or result, as the model read it
+    bool failed = false;
+    double ms = 0;
+    std::uint64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;  // of an answer
+    std::vector<RunStep> steps = {};                                        // of a delegation: what the other one did
+};
+std::string_view step_kind_name(RunStep::Kind kind);  // "answer", "tool", "delegation"
+
+struct RunUsage {  // by all who took part
+    std::uint64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;
+};
+
+enum class RunEnd : std::uint8_t {
+    answered,  // the model ended its turn without a call
+    approval,  // calls wait for a person: RunResult::pending
+    length,    // max_tokens of one answer
+    context,   // the agent's context is full
+    steps,     // the limits
+    time,
+    tokens,
+    cancelled,
+    failed,  // the model couldn't go on: `warning` says why
+};
+std::string_view run_end_name(RunEnd end);  // the enumerators' names
+
+struct RunRequest {
+    std::string agent;
+    // What is new to the agent. Empty: it goes on with calls that waited for approval, or that a run didn't come to. Where such
+    // calls wait and there are messages, the model is told that they weren't made.
+    std::vector<ChatMessage> messages;
+    // Of calls that wait: whether they may be made. A denied one is told to the model.
+    std::map<std::string, bool> approvals = {};
+    AnswerFormat format = AnswerFormat::text;  // of the last answer; with json_schema, `schema`
+    std::string schema = {};
+    Sampling sampling = {};
+    std::uint32_t max_tokens = 1024;  // of each answer
+    bool thinks = false;
+    std::int32_t priority = 0;
+    RunLimits limits = {};
+};
+
+struct RunResult {
+    std::string text;  // of the last answer
+    std::string thinking;
+    RunEnd end = RunEnd::answered;
+    std::vector<ChatToolCall> pending;  // calls of the last answer that weren't made: they wait for a person, or for another run
+    std::vector<RunStep> steps;
+    RunUsage usage;
+    std::string warning;
+};
+
+struct RunAnswering {  // an event of an answer under way
+    std::string agent;
+    ChatEvent event;
+};
+struct RunToolBegins {
+    std::string agent;
+    ChatToolCall call;
+};
+struct RunToolEnds {
+    std::string agent;
+    ChatToolCall call;
+    std::string output;
+    bool failed = false;
+    double ms = 0;
+};
+struct RunToolProgress {  // as the tool tells it
+    std::string agent;
+    std::string call_id;
+    double done = 0, total = 0;  // in the tool's unit; total 0: unknown
+    std::string message;
+};
+using RunEvent = std::variant<RunAnswering, RunToolBegins, RunToolProgress, RunToolEnds>;
+using RunSink = std::function<void(const RunEvent &)>;
+
+// --- where tools come from ---
+
+class RunBudget;
+
+// A call's surroundings. Everything in it outlives the call. `sink` may be called from the call's thread.
+struct ToolContext {
+    AgentManager &agents;
+    const AgentInfo &agent;              // who calls
+    std::span<const std::string> chain;  // the agents above it that gave it work, outermost first
+    RunBudget &budget;                   // time and tokens that the whole run has left
+    const RunLimits &limits;
+    const RunSink &sink;
+    std::stop_token stop;
+};
+
+struct ToolOutcome {
+    std::string text;  // for the model
+    bool failed = false;
+    bool delegated = false;  // another agent worked: `name` of its step is `to`
+    std::string to = {};
+    std::vector<RunStep> steps = {};  // of that one
+    RunUsage usage = {};
+};
+
+// Thread-safe: several runs call at once.
+class ToolSource {
+  public:
+    virtual ~ToolSource() = default;
+    // What the agent may call, always in the same order: they stand in the front of its prompt. Names are unique over all
+    // sources.
+    virtual std::vector<ChatTool> tools(const AgentManager &agents, const AgentInfo &agent) = 0;
+    // Whether a person must allow each call.
+    virtual bool needs_approval(const AgentInfo &agent, std::string_view tool) const = 0;
+    // `call` names one of `tools`, and its arguments are a JSON object. Whatever goes wrong is an outcome that the model reads.
+    virtual ToolOutcome call(const ToolContext &context, const ChatToolCall &call) = 0;
+};
+
+class RunGates;
+
+class Runner {
+  public:
+    explicit Runner(std::vector<ToolSource *> sources);  // they outlive the runner
+    ~Runner();
+
+    // Calls of one answer are made at the same time. A call that a crash interrupts is made again by the run that goes on.
+    // not_found (the agent), invalid_argument (nothing to do; an approval of no call that waits), and what AgentManager::chat
+    // says of the first answer. Later trouble ends the run with what there is, and `warning`.
+    Result<RunResult> run(AgentManager &agents, const RunRequest &request, const RunSink &sink = {}, std::stop_token stop = {});
+
+    // For a ToolSource that gives work to another agent: a run within the one that calls, which pays for it. The request's limits
+    // of time and tokens count for nothing.
+    Result<RunResult> run_within(const ToolContext &above, const RunRequest &request);
+
+  private:
+    std::vector<ToolSource *> sources_;
+    std::unique_ptr<RunGates> gates_;
+};
+
+}  // namespace engram

@@ -1,0 +1,101 @@
+#include "teams/colleagues.h"
+
+#include <algorithm>
+#include <format>
+
+#include "chat/bounded_json.h"
+
+namespace engram {
+namespace {
+
+constexpr std::size_t kMaxTaskBytes = 1UZ << 20U;
+
+std::string joined(std::span<const std::string> chain, const std::string &last) {
+    std::string text;
+    for (const std::string &one : chain) text += one + " > ";
+    return text + last;
+}
+
+// Why a run that has no answer has none, for the model that waits for it.
+std::string trouble(const std::string &to, const RunResult &result) {
+    switch (result.end) {
+        case RunEnd::answered:
+        case RunEnd::length: return {};
+        case RunEnd::approval: return std::format("{} waits for a person's approval of its calls, and can't go on here.", to);
+        case RunEnd::context: return std::format("The context of {} is full.", to);
+        case RunEnd::steps: return std::format("{} came to no answer within its limit of steps.", to);
+        case RunEnd::time: return "The time is up.";
+        case RunEnd::tokens: return "The budget of tokens is spent.";
+        case RunEnd::cancelled: return std::format("{} was stopped.", to);
+        case RunEnd::failed: return std::format("{} failed: {}", to, result.warning);
+    }
+    return {};
+}
+
+ToolOutcome refused(const std::string &to, std::string text) {
+    return {.text = std::move(text), .failed = true, .delegated = !to.empty(), .to = to};
+}
+
+}  // namespace
+
+std::vector<ChatTool> Colleagues::tools(const AgentManager &agents, const AgentInfo &agent) {
+    if (agent.card.colleagues.empty()) return {};
+    OrderedJson ids = OrderedJson::array();
+    std::string description = "Gives a task to a colleague and returns its answer. Say all that it needs to know. Colleagues:";
+    for (const std::string &id : agent.card.colleagues) {
+        ids.push_back(id);
+        const auto info = agents.get(id);
+        const std::string does = info ? info->description : std::string();
+        description += std::format("\n- {}{}", id, does.empty() ? "" : ": " + does);
+    }
+    const OrderedJson schema{
+        {"type", "object"},
+        {"properties",
+         {{"agent", {{"type", "string"}, {"enum", ids}}}, {"task", {{"type", "string"}, {"description", "What it has to do"}}}}},
+        {"required", {"agent", "task"}}};
+    return {{.name = std::string(kDelegateTool), .description = description, .parameters = schema.dump()}};
+}
+
+bool Colleagues::needs_approval(const AgentInfo &agent, std::string_view tool) const {
+    return std::ranges::contains(agent.card.approvals, tool);
+}
+
+ToolOutcome Colleagues::call(const ToolContext &context, const ChatToolCall &call) {
+    const auto arguments = parse_bounded_json(call.arguments, kMaxTaskBytes);
+    const auto text_of = [&](const char *name) {
+        const bool is_text = arguments && arguments->is_object() && arguments->contains(name) && (*arguments)[name].is_string();
+        return is_text ? (*arguments)[name].get<std::string>() : std::string();
+    };
+    const std::string to = text_of("agent"), task = text_of("task");
+    if (to.empty() || task.empty()) return refused({}, R"(delegate_to needs two texts: "agent" and "task".)");
+    if (!std::ranges::contains(context.agent.card.colleagues, to)) {
+        std::string names;
+        for (const std::string &id : context.agent.card.colleagues) names += (names.empty() ? "" : ", ") + id;
+        return refused({}, std::format("There is no colleague {}. There are: {}.", to, names));
+    }
+    return delegate(context, to, task);
+}
+
+ToolOutcome Colleagues::delegate(const ToolContext &context, const std::string &to, const std::string &task) {
+    if (to == context.agent.id || std::ranges::contains(context.chain, to)) {
+        return refused(to, std::format("{} waits for this answer already ({}): do it yourself, or ask somebody else.", to,
+                                       joined(context.chain, context.agent.id)));
+    }
+    if (context.chain.size() + 1 >= context.limits.depth) {
+        return refused(to, std::format("Work may be handed on {} times, and it was ({}): do it yourself.",
+                                       context.limits.depth - 1, joined(context.chain, context.agent.id)));
+    }
+    RunRequest request{.agent = to, .messages = {{.role = "user", .content = task}}};
+    request.limits = context.limits;
+    request.max_tokens = context.limits.result_tokens;  // nobody reads more
+    auto done = runner_->run_within(context, request);
+    if (!done) return refused(to, std::format("{} could not be asked: {}", to, done.error().message));
+    const std::string why = trouble(to, *done);
+    ToolOutcome outcome{.text = why.empty() ? done->text : why, .failed = !why.empty(), .delegated = true, .to = to};
+    if (!why.empty() && !done->text.empty()) outcome.text += " It said so far: " + done->text;
+    outcome.steps = std::move(done->steps);
+    outcome.usage = done->usage;
+    return outcome;
+}
+
+}  // namespace engram

@@ -1,0 +1,22 @@
+// Runs as JSON, the same on the command line and over HTTP. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "chat/bounded_json.h"
+#include "engram/teams.h"
+
+namespace engram {
+
+// {"agent", "answer", "end", "pending": [{"id", "name", "arguments"}], "steps": […], "usage": {…}, "thinking"?, "warning"?}
+OrderedJson run_json(const std::string &agent, const RunResult &result);
+// {"kind", "agent", …}, with the steps of whoever the work was given to.
+OrderedJson step_json(const RunStep &step);
+// An event's name and data: text, thinking, prefill, tool_begins, tool_progress, tool_ends; no name: nothing that a client needs.
+std::pair<std::string_view, OrderedJson> run_event_json(const RunEvent &event);
+// A call's arguments as JSON, or as text when the model wrote something else.
+OrderedJson call_json(const ChatToolCall &call);
+
+}  // namespace engram

@@ -1,0 +1,61 @@
+// What agents of one team share, and what was last known of the tool servers: `teams.db` in the home folder. Thread-safe.
+//
+// Notes belong to a team of a tenant; within it a title names one note. They are found by their words (SQLite's FTS5: word stems
+// are not cut, letters with and without accents are the same, the best match first).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engram/error.h"
+#include "sqlite/database.h"
+
+namespace engram {
+
+struct Note {
+    std::string title, text;
+    std::string agent;  // who wrote it last
+    std::int64_t updated_ms = 0;
+    bool operator==(const Note &) const = default;
+};
+
+struct Team {
+    std::string tenant, name;
+};
+
+inline constexpr std::size_t kMaxNoteTitleBytes = 200;
+inline constexpr std::size_t kMaxNoteBytes = 64UZ << 10U;
+inline constexpr std::size_t kMaxNotesOfTeam = 10'000;
+
+class TeamStore {
+  public:
+    static Result<std::unique_ptr<TeamStore>> open(const std::filesystem::path &file);
+
+    // A note of that title is written anew. invalid_argument: no title, no text, too long; over_budget: the team has too many.
+    Result<void> write(const Team &team, const Note &note);
+    Result<std::optional<Note>> read(const Team &team, std::string_view title);
+    Result<bool> remove(const Team &team, std::string_view title);  // false: there was none
+    // Those with all of the words, else those with any of them; without words the ones written last.
+    Result<std::vector<Note>> search(const Team &team, std::string_view words, std::size_t most);
+
+    // A tool server's tools as it listed them (any text), while its configuration is the same.
+    Result<std::optional<std::string>> known_tools(std::string_view server, std::string_view configuration);
+    Result<void> keep_tools(std::string_view server, std::string_view configuration, std::string_view tools);
+
+  private:
+    explicit TeamStore(sqlite::Database database) : database_(std::move(database)) {}
+    Result<void> prepare();
+    Result<std::vector<Note>> found(const Team &team, const std::string &query, std::size_t most);
+
+    std::mutex mutex_;
+    sqlite::Database database_;
+    sqlite::Statement count_, write_, read_, remove_, search_, last_, known_tools_, keep_tools_;
+};
+
+}  // namespace engram
