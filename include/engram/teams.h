@@ -75,7 +75,7 @@ struct RunRequest {
     // What is new to the agent. Empty: it goes on with calls that waited for approval, or that a run didn't come to. Where such
     // calls wait and there are messages, the model is told that they weren't made.
     std::vector<ChatMessage> messages;
-    // Of calls that wait: whether they may be made. A denied one is told to the model.
+    // Of calls that wait: whether they may be made. A denied one is told to the model. Only where there are no messages.
     std::map<std::string, bool> approvals = {};
     AnswerFormat format = AnswerFormat::text;  // of the last answer; with json_schema, `schema`
     std::string schema = {};

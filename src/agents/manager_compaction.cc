@@ -20,8 +20,7 @@ constexpr std::uint64_t kTokensAroundMessage = 16;  // what templates put there,
 constexpr std::uint64_t kMostOfSummary = 1024;
 constexpr std::string_view kAsksForSummary =
     "Sum up our conversation so far for yourself, so that you can go on without it: the facts, names and numbers, what was "
-    "decided, and "
-    "what is still to do. Write the summary only.";
+    "decided, and what is still to do. Write the summary only.";
 
 // Where the messages begin that are still read.
 std::size_t first_read(std::span<const MessageRow> rows) {
@@ -110,6 +109,8 @@ Result<std::string> AgentManager::Impl::make_room(const AgentKey &key, std::uint
         card.compaction == Compaction::summarise ? std::min<std::uint64_t>(kMostOfSummary, cells / 8) + 128 : 0;
     if (card.compaction == Compaction::stop || row.n_tokens + needed + reserve < cells) return std::string();
     const auto hold = gates.take(key);
+    ENGRAM_ASSIGN(const AgentRow now, registry->get(key));
+    if (now.n_tokens + needed + reserve < cells) return std::string();  // another turn has made room meanwhile
     ENGRAM_ASSIGN(const std::vector<MessageRow> rows, registry->messages(key));
     const std::size_t first = first_read(rows);
     const std::uint64_t others = needed + model->tokenise(row.system_prompt, false, false).size() + reserve;

@@ -128,6 +128,11 @@ Result<void> Run::begin() {
         if (std::ranges::contains(waiting, id, &ChatToolCall::id)) continue;
         return fail(ErrorCode::invalid_argument, std::format("no call {} waits for approval", id));
     }
+    if (!request_.messages.empty() && !request_.approvals.empty()) {
+        return fail(
+            ErrorCode::invalid_argument,
+            "approvals let an agent go on with calls that wait, and a message says that they aren't made: send one of both");
+    }
     if (!request_.messages.empty()) {
         const bool has_results = std::ranges::contains(request_.messages, "tool", &ChatMessage::role);
         for (const ChatToolCall &call : waiting) {

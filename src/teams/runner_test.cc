@@ -193,6 +193,10 @@ TEST_F(RunnerTest, APersonDecides) {
     ASSERT_EQ(said.size(), 5U);
     EXPECT_EQ(said[2].content, "A person did not allow this call.");
     EXPECT_EQ(said[3].content, "high");
+    ASSERT_EQ(run(request(calling({kLook}))).end, RunEnd::approval);
+    RunRequest both = request(saying("Never mind."));
+    both.approvals = {{run({.agent = "a", .messages = {}}).pending.at(0).id, true}};
+    EXPECT_EQ(runner_.run(*manager_, both).error().code, ErrorCode::invalid_argument) << "a message, or approvals";
     decided.approvals = {{"call_of_nobody", true}};
     EXPECT_EQ(runner_.run(*manager_, decided).error().message, "no call call_of_nobody waits for approval");
 }
