@@ -226,7 +226,10 @@ class AgentManager {
     Result<void> remove(std::string_view id);                                  // the agent and every byte that only it needs
     Result<AgentInfo> rename(std::string_view id, std::string_view new_id);
     Result<AgentInfo> fork(std::string_view id, std::string_view new_id);  // metadata only; both go on from the same memory
-    Result<void> pin(std::string_view id, bool pinned);                    // a pinned agent's KV is never evicted from disk
+    // The agent goes on from the memory of its fork, which goes: what was said to the fork was said to the agent. All or nothing,
+    // also when the process dies. already_exists: somebody has talked to the agent since it was forked; invalid_argument.
+    Result<AgentInfo> fast_forward(std::string_view id, std::string_view fork);
+    Result<void> pin(std::string_view id, bool pinned);  // a pinned agent's KV is never evicted from disk
     Result<void> adopt(std::string_view id);  // the loaded model may talk to it from now on (ManagerOptions::keep_to_model)
     Result<void> retain(std::string_view id, Retention retention);  // from its last turn on, and from each one that follows
 

@@ -84,6 +84,12 @@ struct RunRequest {
     bool thinks = false;
     std::int32_t priority = 0;
     RunLimits limits = {};
+    // Who gave this work, outermost first, when somebody did: agents here by their ids, those of other programs by any names.
+    // None of them is given work by this run, and they count towards RunLimits::depth.
+    std::vector<std::string> chain = {};
+    // Not empty: this colleague of the agent's does the work, and the agent itself says nothing; it remembers the task and the
+    // answer. What the tool delegate_to does, without a model that decides to call it. The messages are the user's.
+    std::string delegate_to = {};
 };
 
 struct RunResult {
@@ -159,14 +165,17 @@ class ToolSource {
 
 class RunGates;
 
+// As Runner::run does it.
+using RunAgent = std::function<Result<RunResult>(AgentManager &, const RunRequest &, const RunSink &, std::stop_token)>;
+
 class Runner {
   public:
     explicit Runner(std::vector<ToolSource *> sources);  // they outlive the runner
     ~Runner();
 
     // Calls of one answer are made at the same time. A call that a crash interrupts is made again by the run that goes on.
-    // not_found (the agent), invalid_argument (nothing to do; an approval of no call that waits), and what AgentManager::chat
-    // says of the first answer. Later trouble ends the run with what there is, and `warning`.
+    // not_found (the agent), invalid_argument (nothing to do; an approval of no call that waits; no such colleague), and what
+    // AgentManager::chat says of the first answer. Later trouble ends the run with what there is, and `warning`.
     Result<RunResult> run(AgentManager &agents, const RunRequest &request, const RunSink &sink = {}, std::stop_token stop = {});
 
     // For a ToolSource that gives work to another agent: a run within the one that calls, which pays for it. The request's limits

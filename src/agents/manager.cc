@@ -273,10 +273,32 @@ Result<AgentInfo> AgentManager::fork(std::string_view id, std::string_view new_i
     ENGRAM_TRY(validate_agent_id(new_id));
     const auto hold = impl_->gates.take(id == new_id ? std::vector{key_of(id)} : std::vector{key_of(id), key_of(new_id)});
     impl_->wait_for_manifests();
-    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fork(key_of(id), new_id, impl_->now_ms()));
+    ENGRAM_ASSIGN(const AgentRow from, impl_->registry->get(key_of(id)));
+    const ForkAs as{.card = card_of_fork(from.card)};
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fork(key_of(id), new_id, impl_->now_ms(), UINT64_MAX, as));
     if (impl_->store) {
         if (const auto manifest = impl_->registry->manifest(row.key); manifest && *manifest)
             impl_->store->claim(claim_of(row, **manifest, nullptr));
+    }
+    return impl_->info(row);
+}
+
+Result<AgentInfo> AgentManager::fast_forward(std::string_view id, std::string_view fork) {
+    ENGRAM_TRY(validate_agent_id(id));
+    ENGRAM_TRY(validate_agent_id(fork));
+    if (id == fork) return fail(ErrorCode::invalid_argument, std::format("agent {} is no fork of itself", id));
+    const auto hold = impl_->gates.take({key_of(id), key_of(fork)});
+    impl_->wait_for_manifests();
+    ENGRAM_ASSIGN(const AgentRow row, impl_->registry->fast_forward(key_of(id), fork, impl_->now_ms()));
+    impl_->engine->call([&] {
+        impl_->engine->drop(key_of(id));
+        impl_->engine->drop(key_of(fork));
+    });
+    if (impl_->preloader) impl_->preloader->forget(key_of(fork));
+    if (impl_->store) {
+        ENGRAM_TRY(impl_->claim_anew(row.key));
+        impl_->store->release(Impl::claimant(key_of(fork)));
+        ENGRAM_TRY(impl_->claim_anew(row.key));  // what counted for the fork counts for the agent
     }
     return impl_->info(row);
 }

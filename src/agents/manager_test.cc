@@ -415,6 +415,43 @@ TEST_F(ManagerTest, RemoveForgetsEverythingThatOnlyTheAgentNeeded) {
     EXPECT_EQ(manager->stats().disk_bytes, 0U);
 }
 
+// `engram agent apply --prune` removes what its folder has no file for any more: not what was forked from it.
+TEST_F(ManagerTest, AForkBelongsToNoFolderOfRoles) {
+    auto manager = open_manager(options_);
+    AgentSpec spec{.id = "a"};
+    spec.card.owner = "somebody";
+    spec.card.managed_by = "/roles";
+    must(manager->create(spec));
+    EXPECT_EQ(must(manager->fork("a", "b")).card.managed_by, "");
+    EXPECT_EQ(must(manager->get("b")).card.owner, "somebody");
+    EXPECT_EQ(must(manager->get("a")).card.managed_by, "/roles");
+}
+
+TEST_F(ManagerTest, AnAgentGoesOnFromWhereItsForkIs) {
+    auto manager = open_manager(options_);
+    must(manager->create({.id = "a", .description = "stays"}));
+    say(*manager, "a", filler(100), 20);
+    must(manager->fork("a", "b"));
+    const std::string said = say(*manager, "b", "and then?", 10).text;
+    must(manager->fast_forward("a", "b"));
+    EXPECT_EQ(manager->get("b").error().code, ErrorCode::not_found);
+    EXPECT_EQ(must(manager->get("a")).description, "stays");
+    const std::vector<Message> messages = must(manager->transcript("a"));
+    ASSERT_EQ(messages.size(), 4U);
+    EXPECT_EQ(messages.back().content, said);
+    const TurnResult result = say(*manager, "a", "go on", 5);
+    EXPECT_FALSE(result.miss.has_value());
+    EXPECT_GT(result.reused_tokens, 110U);
+    must(manager->save_all());
+    must(manager->fork("a", "late"));
+    say(*manager, "late", "hello", 2);
+    say(*manager, "a", "hello", 2);
+    EXPECT_EQ(manager->fast_forward("a", "late").error().code, ErrorCode::already_exists);
+    must(manager->remove("late"));
+    must(manager->remove("a"));
+    EXPECT_EQ(manager->stats().disk_bytes, 0U);
+}
+
 TEST_F(ManagerTest, RenameKeepsTheMemory) {
     auto manager = open_manager(options_);
     must(manager->create({.id = "old"}));

@@ -131,4 +131,11 @@ Result<AgentCard> parse_card(std::string_view text) {
     return card_of(*json);
 }
 
+std::string card_of_fork(std::string_view text) {
+    auto card = parse_card(text);
+    if (text.empty() || !card) return std::string(text);
+    card->managed_by.clear();
+    return card_text(*card);
+}
+
 }  // namespace engram

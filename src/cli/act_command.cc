@@ -133,8 +133,8 @@ Result<ExitCode> act(const ActArguments &arguments, Context &context) {
 Result<ExitCode> tools(const Context &context) {
     ENGRAM_ASSIGN(const ManagerOptions options, manager_options(context.settings));
     ENGRAM_ASSIGN(auto servers, configured_servers(context.settings.text("mcp-config"), options.home));
-    if (servers.empty()) {
-        context.out.facts(Json::array(), std::format("no tool servers are configured; {} would list them, or --mcp-config FILE",
+    if (servers.tools.empty() && servers.agents.empty()) {
+        context.out.facts(Json::array(), std::format("no servers are configured; {} would list them, or --mcp-config FILE",
                                                      (options.home / "mcp.json").string()));
         return ExitCode::ok;
     }
@@ -159,6 +159,15 @@ Result<ExitCode> tools(const Context &context) {
         json.push_back({{"server", look.server},
                         {"version", look.version},
                         {"tools", names},
+                        {"trouble", look.trouble.empty() ? Json(nullptr) : Json(look.trouble)}});
+    }
+    for (const RemoteAgents::Look &look : teams->remote_agents().look(options.tenant, interrupt.token())) {
+        text += look.trouble.empty() ? std::format("{} (A2A, {})\n  {}\n", look.name, look.url, look.description)
+                                     : std::format("{}: {}\n", look.name, look.trouble);
+        trouble = trouble || !look.trouble.empty();
+        json.push_back({{"agent", look.name},
+                        {"url", look.url},
+                        {"description", look.description},
                         {"trouble", look.trouble.empty() ? Json(nullptr) : Json(look.trouble)}});
     }
     context.out.facts(json, text);
@@ -186,7 +195,7 @@ void add_act_command(CommandLine &line) {
 }
 
 void add_tools_command(CommandLine &line) {
-    line.command("tools", "list the tools of the configured MCP servers, asking each of them",
+    line.command("tools", "list the tools of the configured MCP servers, and the agents of other servers, asking each of them",
                  [](Context &context) { return tools(context); });
 }
 

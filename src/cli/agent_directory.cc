@@ -195,7 +195,9 @@ Result<AgentInfo> AgentDirectory::change(std::string_view id, const AgentChange 
 
 Result<AgentInfo> AgentDirectory::fork(std::string_view id, std::string_view new_id) {
     ENGRAM_TRY(validate_ids(id, new_id));
-    ENGRAM_TRY(registry_->fork({.tenant = tenant_, .id = std::string(id)}, new_id, now_ms()));
+    const AgentKey source{.tenant = tenant_, .id = std::string(id)};
+    ENGRAM_ASSIGN(const AgentRow from, registry_->get(source));
+    ENGRAM_TRY(registry_->fork(source, new_id, now_ms(), UINT64_MAX, {.card = card_of_fork(from.card)}));
     return get(new_id);
 }
 

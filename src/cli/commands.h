@@ -14,12 +14,14 @@ void add_run_command(CommandLine &line);
 void add_act_command(CommandLine &line);
 void add_tools_command(CommandLine &line);
 void add_serve_command(CommandLine &line);
+void add_mcp_command(CommandLine &line);
 void add_agent_commands(CommandLine &line);
 void add_role_commands(CommandLine &line, CLI::App &group);  // of the group `agent`
 void add_store_commands(CommandLine &line);
 void add_key_commands(CommandLine &line);
 void add_tenant_commands(CommandLine &line);
 void add_usage_command(CommandLine &line);
+void add_workflow_commands(CommandLine &line);
 void add_model_commands(CommandLine &line);
 void add_bench_commands(CommandLine &line);
 void add_eval_command(CommandLine &line);

@@ -13,7 +13,8 @@ namespace engram::cli {
 namespace {
 
 struct ServeArguments {
-    bool allow_remote = false, log_requests = false, supervise = false;
+    bool allow_remote = false, log_requests = false, supervise = false, resume_workflows = true;
+    bool private_hooks = false, a2a_test_mode = false, mcp_fixtures = false;
 };
 
 Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settings &settings) {
@@ -28,6 +29,7 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
     options.host = settings.text("host");
     options.port = static_cast<std::uint16_t>(settings.whole("port"));
     options.allow_remote = arguments.allow_remote;
+    options.resume_workflows = arguments.resume_workflows;
     options.certificate = settings.text("tls-certificate");
     options.private_key = settings.text("tls-key");
     options.cors_origins = settings.texts("cors-origin");
@@ -36,6 +38,9 @@ Result<ServeOptions> serve_options(const ServeArguments &arguments, const Settin
     options.tool_servers = settings.text("mcp-config");
     options.max_waiting = static_cast<std::uint32_t>(settings.whole("max-waiting"));
     options.max_body_bytes = static_cast<std::uint64_t>(settings.whole("max-body"));
+    options.mcp_fixtures = arguments.mcp_fixtures;
+    options.a2a_private_hooks = arguments.private_hooks;
+    options.a2a_test_mode = arguments.a2a_test_mode;
     if (arguments.log_requests) {
         options.log = [](std::string_view line) {
             const std::string whole = std::string(line) + "\n";
@@ -81,8 +86,14 @@ void add_serve_command(CommandLine &line) {
     app.add_flag("--allow-remote", arguments->allow_remote, "listen also where other machines can reach it");
     app.add_flag("--log-requests", arguments->log_requests,
                  "write a JSON line for each request to standard error, without any text");
+    app.add_flag("--resume-workflows,!--no-resume-workflows", arguments->resume_workflows,
+                 "go on with the workflow runs that the last process left behind [on]");
     app.add_flag("--supervise", arguments->supervise,
                  "run the server in a process of its own, and start it again when that dies");
+    app.add_flag("--mcp-test-fixtures", arguments->mcp_fixtures, "")->group("");  // hidden: for MCP's conformance tests
+    app.add_flag("--a2a-private-hooks", arguments->private_hooks,
+                 "tell A2A clients of their tasks also at addresses of this machine and of private networks");
+    app.add_flag("--a2a-test-mode", arguments->a2a_test_mode, "answer the A2A compatibility kit")->group("");
     line.add_server_flags(app);
     line.add_sampling_flags(app);
 }

@@ -12,7 +12,7 @@ constexpr std::array kGroups{SettingGroup::general, SettingGroup::model, Setting
                              SettingGroup::server};
 
 std::string_view valid_with(SettingGroup group) {
-    if (group == SettingGroup::sampling) return " (flags of run, chat and serve)";
+    if (group == SettingGroup::sampling) return " (flags of run, chat, serve and mcp)";
     return group == SettingGroup::server ? " (flags of serve)" : "";
 }
 

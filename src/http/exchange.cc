@@ -169,6 +169,16 @@ bool Exchange::write(std::string_view text) {
     return true;
 }
 
+bool Exchange::offer(std::string_view text) {
+    const std::lock_guard lock(mutex_);
+    if (gone_ || state_ != State::streaming || pending_.size() >= kWriteAheadBytes) return false;
+    if (text.empty()) return true;
+    append_body(text);
+    if (wake_ && !woken_) wake_();
+    woken_ = true;
+    return true;
+}
+
 bool Exchange::end() {
     const std::lock_guard lock(mutex_);
     if (gone_ || state_ != State::streaming) return false;
@@ -263,6 +273,7 @@ void HttpResponder::drop() {
 bool HttpResponder::send(const HttpAnswer &answer) { return exchange_ && exchange_->send(answer); }
 bool HttpResponder::start(int status, const HttpFields &headers) { return exchange_ && exchange_->start(status, headers); }
 bool HttpResponder::write(std::string_view text) { return exchange_ && exchange_->write(text); }
+bool HttpResponder::offer(std::string_view text) { return exchange_ && exchange_->offer(text); }
 bool HttpResponder::end() { return exchange_ && exchange_->end(); }
 int HttpResponder::status() const { return exchange_ ? exchange_->outcome().status : 0; }
 bool HttpResponder::gone() const { return !exchange_ || exchange_->gone(); }

@@ -68,6 +68,7 @@ class Exchange {
     bool send(const HttpAnswer &answer);
     bool start(int status, const HttpFields &headers);
     bool write(std::string_view text);
+    bool offer(std::string_view text);
     bool end();
     // Nobody will answer any more: what is missing is refused as internal, or the stream is cut.
     void abandon(std::string_view why);

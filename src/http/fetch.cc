@@ -1,12 +1,16 @@
 #include "http/fetch.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <format>
 #include <utility>
+
+#include "http/public_address.h"
+#include "http/url.h"
 
 namespace engram::http {
 namespace {
@@ -21,7 +25,7 @@ struct Transfer {
     const std::stop_token &stop;
     FetchReply reply = {};
     std::size_t header_bytes = 0, body_bytes = 0;
-    bool too_large = false, enough = false;
+    bool too_large = false, enough = false, refused = false;
 };
 
 std::string in_small_letters(std::string_view text) {
@@ -75,21 +79,15 @@ int go_on(void *user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     return static_cast<Transfer *>(user)->stop.stop_requested() ? 1 : 0;
 }
 
-std::string host_of(const std::string &url) {
-    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
-    char *part = nullptr;
-    std::string host;
-    std::string scheme;
-    if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
-    if (curl_url_get(parsed.get(), CURLUPART_SCHEME, &part, 0) == CURLUE_OK) scheme = part;
-    curl_free(std::exchange(part, nullptr));
-    if (curl_url_get(parsed.get(), CURLUPART_HOST, &part, 0) == CURLUE_OK) host = part;
-    curl_free(part);
-    return scheme == "http" || scheme == "https" ? host : std::string();
-}
-
 bool is_this_machine(std::string_view host) {
     return host == "localhost" || host.starts_with("127.") || host == "[::1]" || host == "::1";
+}
+
+curl_socket_t open_socket(void *user, curlsocktype, curl_sockaddr *address) {
+    auto &transfer = *static_cast<Transfer *>(user);
+    transfer.refused = transfer.request.public_only && !is_public_address(address->addr);
+    if (transfer.refused) return CURL_SOCKET_BAD;
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
@@ -104,6 +102,30 @@ HeaderList header_list(const HttpFields &headers) {
     return {list, &curl_slist_free_all};
 }
 
+void set_options(CURL *curl, const FetchRequest &request, Transfer &transfer) {
+    curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    if (!request.body.empty() || request.method == "POST") {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
+    }
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, std::format("engram/{}", version()).c_str());
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &go_on);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &open_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &transfer);
+    // Whatever the environment says.
+    if (request.public_only || is_this_machine(parse_url(request.url).host)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+}
+
 }  // namespace
 
 std::string_view FetchReply::header(std::string_view name) const {
@@ -112,7 +134,7 @@ std::string_view FetchReply::header(std::string_view name) const {
 }
 
 Result<void> check_url(const std::string &url) {
-    if (!host_of(url).empty()) return {};
+    if (!parse_url(url).host.empty()) return {};
     return fail(ErrorCode::invalid_argument,
                 std::format("\"{}\" is no address of a server: it looks like http://127.0.0.1:8080/v1", url));
 }
@@ -137,35 +159,24 @@ Result<Fetcher> Fetcher::create() {
 
 Result<FetchReply> Fetcher::send(const FetchRequest &request, const std::stop_token &stop, const OnBody &on_body) {
     ENGRAM_TRY(check_url(request.url));
+    if (request.public_only) ENGRAM_TRY(check_public_url(request.url));
     CURL *curl = handle_->curl.get();
     Transfer transfer{.handle = curl, .request = request, .on_body = on_body, .stop = stop};
     handle_->error.fill('\0');
     curl_easy_reset(curl);
     const HeaderList headers = header_list(request.headers);
-    curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
-    if (!request.body.empty() || request.method == "POST") {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
-    }
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, std::format("engram/{}", version()).c_str());
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, handle_->error.data());
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &go_on);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    if (is_this_machine(host_of(request.url))) curl_easy_setopt(curl, CURLOPT_PROXY, "");  // whatever the environment says
+    set_options(curl, request, transfer);
     const CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &transfer.reply.status);
     if (transfer.enough) return std::move(transfer.reply);
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, std::format("the request to {} was stopped", request.url));
+    if (transfer.refused && code != CURLE_OK) {
+        return fail(
+            ErrorCode::invalid_argument,
+            std::format("\"{}\" leads to this machine or to a private network, which may not be reached from here", request.url));
+    }
     if (transfer.too_large) {
         return fail(ErrorCode::io, std::format("{} sent more than {} MiB", request.url, request.max_reply_bytes >> 20U));
     }

@@ -23,6 +23,9 @@ struct FetchRequest {
     std::string body;
     std::chrono::milliseconds timeout{60'000};  // for all of it; 0: none
     std::size_t max_reply_bytes = kMaxReplyBytes;
+    // Only the internet's addresses are connected to, whatever the host's name stands for when it is looked up, and no proxy is
+    // used: for addresses that somebody else named.
+    bool public_only = false;
 };
 
 struct FetchReply {
@@ -48,7 +51,8 @@ class Fetcher {
     using OnBody = std::function<bool(const FetchReply &head, std::string_view piece)>;
 
     // A status that says no is a reply, and so is a redirect: nobody is sent elsewhere with a key that was meant for here.
-    // invalid_argument: no address; io: no connection, a timeout, too large a reply; cancelled.
+    // invalid_argument: no address, or one that public_only keeps away; io: no connection, a timeout, too large a reply;
+    // cancelled.
     Result<FetchReply> send(const FetchRequest &request, const std::stop_token &stop, const OnBody &on_body = {});
 
   private:

@@ -2,8 +2,11 @@
 #include "http/fetch.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
 #include <format>
+#include <mutex>
 #include <thread>
 
 #include "http/testing/test_server.h"
@@ -25,10 +28,16 @@ class FetchTest : public ::testing::Test {
         return {};
     }
 
+    static Result<void> move(const HttpRequest &, HttpResponder &responder) {
+        responder.send({.status = 307, .headers = {{"Location", "/echo"}}, .body = ""});
+        return {};
+    }
+
     std::string url(std::string_view path) const { return std::format("http://127.0.0.1:{}{}", server_->port(), path); }
 
-    std::unique_ptr<HttpServer> server_ = start_server({make_route("POST", "/echo", echo), make_route("DELETE", "/echo", echo),
-                                                        make_route("GET", "/echo", echo), make_route("GET", "/count", count)});
+    std::unique_ptr<HttpServer> server_ =
+        start_server({make_route("POST", "/echo", echo), make_route("DELETE", "/echo", echo), make_route("GET", "/echo", echo),
+                      make_route("GET", "/count", count), make_route("POST", "/moved", move)});
     Fetcher fetcher_ = *Fetcher::create();
 };
 
@@ -75,6 +84,49 @@ TEST_F(FetchTest, EndsWhenItShould) {
     EXPECT_TRUE(endless({.max_reply_bytes = 100}, {}).contains(" sent more than "));
     EXPECT_EQ(fetcher_.send({.url = "file:///etc/hostname"}, {}).error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(fetcher_.send({.url = "http://127.0.0.1:1/"}, {}).error().code, ErrorCode::io);
+}
+
+// A name that leads here is refused when it was looked up, and nothing comes here by a redirect.
+TEST_F(FetchTest, AddressesOfOthersStayOnTheInternet) {
+    const FetchRequest request{.url = url("/echo"), .body = "{}", .public_only = true};
+    const auto refused = fetcher_.send(request, {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+    std::array<char, 256> name{};
+    ASSERT_EQ(gethostname(name.data(), name.size() - 1), 0);
+    const FetchRequest by_name{
+        .url = std::format("http://{}:{}/echo", name.data(), server_->port()), .body = "{}", .public_only = true};
+    const auto looked_up = fetcher_.send(by_name, {});
+    ASSERT_FALSE(looked_up) << "this machine's own name";
+    EXPECT_EQ(fetcher_.send({.url = url("/moved")}, {})->status, 307) << "a redirect is a reply";
+}
+
+TEST(Responder, OffersTakeAllOrNothing) {
+    std::mutex mutex;
+    HttpResponder kept;
+    const auto stream = [&](const HttpRequest &, HttpResponder &responder) -> Result<void> {
+        responder.start(200, {{"content-type", "text/event-stream"}});
+        const std::scoped_lock lock(mutex);
+        kept = std::move(responder);
+        return {};
+    };
+    const auto server = start_server({make_route("GET", "/", stream)});
+    ASSERT_NE(server, nullptr);
+    TestClient client(server->port(), 4096);
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ASSERT_TRUE(client.receive_until("event-stream"));
+    ASSERT_TRUE(eventually([&] {
+        const std::scoped_lock lock(mutex);
+        return kept.status() == 200;
+    }));
+    const std::string piece(64UZ << 10U, 'x');
+    std::size_t taken = 0;
+    while (kept.offer(piece)) ++taken;  // until the client, who doesn't read, is behind: no write waits
+    EXPECT_GE(taken, 1U);
+    EXPECT_FALSE(kept.gone());
+    client.leave_hard();
+    EXPECT_TRUE(eventually([&] { return kept.gone(); }));
+    EXPECT_FALSE(kept.offer("more"));
 }
 
 }  // namespace

@@ -84,6 +84,9 @@ class HttpResponder {
     bool start(int status, const HttpFields &headers);
     // Sends text without delay. Waits while the client is behind by more than 16 KiB.
     bool write(std::string_view text);
+    // Takes all of the text, or nothing while the client is behind by more than 16 KiB (false). Never waits: for a thread that
+    // writes to many. Nor does it take anything once the client has gone.
+    bool offer(std::string_view text);
     bool end();
 
     bool gone() const;

@@ -8,19 +8,17 @@
 // HTTP. Optional members: `cwd`; `timeout` (milliseconds for one call); `disabled`; `autoApprove` and `alwaysAllow` (names of
 // tools that a person needn't allow, where an agent's card says otherwise); `tenants` (who may use it; only the tenant "default"
 // otherwise).
-// ${NAME} and ${NAME:-other} stand for variables of the environment, in every text. Unknown members are left alone: other clients
-// have their own.
+// How such files are read: config/json_entries.h.
 #pragma once
 
 #include <chrono>
-#include <filesystem>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/json_entries.h"
 #include "engram/error.h"
 
 namespace engram::mcp {
@@ -39,13 +37,9 @@ struct ServerConfig {
     bool operator==(const ServerConfig &) const = default;
 };
 
-inline constexpr std::size_t kMaxServerListBytes = 1UZ << 20U;
-
-using Environment = std::function<std::optional<std::string>(const std::string &name)>;
-
-// Those that aren't disabled, in the file's order. `name` stands in messages. invalid_argument: what is wrong and where.
-Result<std::vector<ServerConfig>> parse_server_list(std::string_view json, std::string_view name, const Environment &environment);
-// not_found, io, and as above; with this process's environment.
-Result<std::vector<ServerConfig>> read_server_list(const std::filesystem::path &file);
+// Those that aren't disabled, in the file's order; nullopt: the file has no "mcpServers". `name` stands in messages.
+// invalid_argument: what is wrong and where.
+Result<std::optional<std::vector<ServerConfig>>> parse_server_list(std::string_view json, std::string_view name,
+                                                                   const Environment &environment);
 
 }  // namespace engram::mcp

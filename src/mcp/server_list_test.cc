@@ -28,25 +28,28 @@ std::string complaint(std::string_view json) {
 std::string of_server(std::string_view members) { return complaint(R"({"mcpServers":{"s":)" + std::string(members) + "}}"); }
 
 TEST(McpServerList, SaysWhichServersThereAre) {
-    const auto servers = parse_server_list(kWhole, "mcp.json", variable);
-    ASSERT_TRUE(servers) << servers.error().message;
-    ASSERT_EQ(servers->size(), 2U);
+    const auto list = parse_server_list(kWhole, "mcp.json", variable);
+    ASSERT_TRUE(list) << list.error().message;
+    ASSERT_TRUE(*list);
+    const std::vector<ServerConfig> &servers = **list;
+    ASSERT_EQ(servers.size(), 2U);
     ServerConfig files{.name = "files", .command = "mcp-server-filesystem", .args = {"/home/me/notes", "/tmp", "$5", "${"}};
     files.env = {{"TOKEN", "asecretb"}};
     files.cwd = "/srv";
     files.timeout = std::chrono::milliseconds(5000);
     files.auto_approve = {"read_file", "list"};
-    EXPECT_EQ((*servers)[0], files);
+    EXPECT_EQ(servers[0], files);
     ServerConfig search{.name = "search", .url = "https://example.com/mcp"};
     search.headers = {{"Authorization", "Bearer secret"}};
     search.tenants = {"a", "b"};
-    EXPECT_EQ((*servers)[1], search);
-    EXPECT_EQ(parse_server_list(R"({"mcpServers":{}})", "f", variable)->size(), 0U);
+    EXPECT_EQ(servers[1], search);
+    EXPECT_EQ(parse_server_list(R"({"mcpServers":{}})", "f", variable)->value().size(), 0U);
+    EXPECT_FALSE(*parse_server_list("{}", "f", variable)) << "it has no such list";
 }
 
 TEST(McpServerList, SaysWhatIsWrongAndWhere) {
-    EXPECT_EQ(complaint("[]"), "mcp.json: there must be an object \"mcpServers\"");
-    EXPECT_EQ(complaint("{}"), "mcp.json: there must be an object \"mcpServers\"");
+    EXPECT_EQ(complaint("[]"), "mcp.json: it must be an object");
+    EXPECT_EQ(complaint(R"({"mcpServers":3})"), "mcp.json: \"mcpServers\" must be an object");
     EXPECT_TRUE(complaint("{").starts_with("mcp.json: "));
     EXPECT_EQ(of_server("3"), "mcp.json: mcpServers.s must be an object");
     EXPECT_EQ(of_server("{}"), "mcp.json: mcpServers.s needs either a command to start, or a url");
@@ -63,8 +66,8 @@ TEST(McpServerList, SaysWhatIsWrongAndWhere) {
     EXPECT_EQ(of_server(R"({"command":"a","type":"pipe"})"), "mcp.json: mcpServers.s.type must be \"stdio\" or \"http\"");
     EXPECT_TRUE(of_server(R"({"command":"${NOT_THERE}"})")
                     .starts_with("mcp.json: mcpServers.s.command names ${NOT_THERE}, and there is no such variable"));
-    EXPECT_TRUE(complaint(R"({"mcpServers":{"a b":{"command":"x"}}})").contains("\"a b\" can't be a server's name"));
-    EXPECT_EQ(read_server_list("/nowhere/mcp.json").error().code, ErrorCode::not_found);
+    EXPECT_TRUE(complaint(R"({"mcpServers":{"a b":{"command":"x"}}})").contains("\"a b\" can't be a name"));
+    EXPECT_EQ(read_entries_file("/nowhere/mcp.json").error().code, ErrorCode::not_found);
 }
 
 TEST(McpServerList, AnyBytesAreAListOrRefused) {

@@ -119,12 +119,45 @@ class SqliteRegistry final : public Registry {
         child.kind = as.kind;
         child.session = as.session;
         child.expires_ms = as.expires_ms;
+        if (as.card) child.card = *as.card;
         ENGRAM_ASSIGN(const std::int64_t rowid, tables_.agents.insert(child));
         StoredAgent stored{.rowid = rowid, .row = child};
         ENGRAM_TRY(copy_rows(parent, stored, keep_messages));
         ENGRAM_TRY(tables_.agents.update(stored));
         ENGRAM_TRY(transaction.commit());
         return std::move(stored.row);
+    }
+
+    Result<AgentRow> fast_forward(const AgentKey &key, std::string_view fork, std::int64_t now_ms) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        ENGRAM_ASSIGN(StoredAgent agent, tables_.agents.find(key));
+        ENGRAM_ASSIGN(const StoredAgent from, tables_.agents.find({.tenant = key.tenant, .id = std::string(fork)}));
+        if (from.row.forked_from != key.id) {
+            return fail(ErrorCode::invalid_argument, std::format("agent {} is no fork of {}", fork, key.id));
+        }
+        // Within the millisecond in which it was forked only what was said tells whether that was before or after.
+        const bool told_by_time = agent.row.updated_ms != from.row.created_ms;
+        ENGRAM_ASSIGN(const bool unchanged,
+                      told_by_time ? Result<bool>(agent.row.updated_ms < from.row.created_ms) : is_prefix(agent, from));
+        if (!unchanged) {
+            return fail(ErrorCode::already_exists,
+                        std::format("agent {} was talked to, or changed, since {} was forked from it", key.id, fork));
+        }
+        ENGRAM_TRY(tables_.manifests.clear(agent.rowid));
+        ENGRAM_TRY(tables_.messages.replace_tail(agent, 0, {}));
+        ENGRAM_TRY(tables_.tokens.replace_tail(agent, 0, {}));
+        ENGRAM_TRY(copy_rows(from, agent, UINT64_MAX));
+        agent.row.n_turns = from.row.n_turns;
+        agent.row.model = from.row.model;
+        agent.row.vocabulary = from.row.vocabulary;
+        agent.row.system_prompt = from.row.system_prompt;
+        agent.row.tools = from.row.tools;
+        agent.row.updated_ms = agent.row.last_used_ms = now_ms;
+        ENGRAM_TRY(tables_.agents.update(agent));
+        ENGRAM_TRY(tables_.agents.remove(from.rowid));
+        ENGRAM_TRY(transaction.commit());
+        return std::move(agent.row);
     }
 
     Result<void> set_pinned(const AgentKey &key, bool pinned) override {
@@ -277,7 +310,16 @@ class SqliteRegistry final : public Registry {
   private:
     Result<Transaction> begin(Transaction::Kind kind) const { return Transaction::begin(database_, kind); }
 
-    // Gives the new agent `to` what `from` has; corrupt when messages or tokens are damaged.
+    // Whether all that was said to `agent` stands in the front of what was said to `fork`.
+    Result<bool> is_prefix(const StoredAgent &agent, const StoredAgent &fork) {
+        ENGRAM_ASSIGN(const std::vector<MessageRow> ours, tables_.messages.read(agent));
+        ENGRAM_ASSIGN(const std::vector<MessageRow> its, tables_.messages.read(fork));
+        const auto same = [](const MessageRow &one, const MessageRow &other) {
+            return one.role == other.role && one.content == other.content && one.created_ms == other.created_ms;
+        };
+        return ours.size() <= its.size() && std::equal(ours.begin(), ours.end(), its.begin(), same);
+    }
+    // Gives the agent `to`, which has nothing, what `from` has; corrupt when messages or tokens are damaged.
     Result<void> copy_rows(const StoredAgent &from, StoredAgent &to, std::uint64_t keep_messages) {
         ENGRAM_ASSIGN(std::vector<MessageRow> messages, tables_.messages.read(from));
         ENGRAM_ASSIGN(std::vector<Token> tokens, tables_.tokens.read(from));

@@ -110,6 +110,7 @@ struct ForkAs {
     AgentKind kind = AgentKind::agent;
     std::string session = {};
     std::int64_t expires_ms = 0;
+    std::optional<std::string> card = {};
 };
 
 // One turn: everything in it is committed together.
@@ -154,6 +155,10 @@ class Registry {
     // with a message where a turn ended (its n_tokens).
     virtual Result<AgentRow> fork(const AgentKey &source, std::string_view new_id, std::int64_t now_ms,
                                   std::uint64_t keep_messages = UINT64_MAX, const ForkAs &as = {}) = 0;
+    // The agent goes on from where its fork is, which goes; in one transaction. What is the agent's own (its card, since when it
+    // is there, whether it is pinned) stays. not_found; invalid_argument: that one isn't its fork; already_exists: something has
+    // happened to the agent since it was forked.
+    virtual Result<AgentRow> fast_forward(const AgentKey &key, std::string_view fork, std::int64_t now_ms) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
     virtual Result<void> set_model(const AgentKey &key, std::string_view model) = 0;
     virtual Result<void> set_retention(const AgentKey &key, Retention retention) = 0;

@@ -39,7 +39,7 @@ Dialect dialect_of(const http::HttpRequest &request) {
     if (path.starts_with("/v1/messages") || !request.header("anthropic-version").empty()) return Dialect::anthropic;
     const bool own = path.starts_with("/v1/agents") || path.starts_with("/v1/store") || path.starts_with("/v1/render") ||
                      path.starts_with("/v1/divergence") || path.starts_with("/v1/tokenize") || path.starts_with("/v1/usage") ||
-                     !path.starts_with("/v1/");
+                     path.starts_with("/v1/workflows") || !path.starts_with("/v1/");
     return own ? Dialect::engram : Dialect::openai;
 }
 
@@ -109,7 +109,10 @@ App::App(ServeOptions options, Parts parts)
       models_(std::move(parts.models)),
       responses_(std::move(parts.responses)),
       tenants_(std::move(parts.tenants)),
-      teams_(std::move(parts.teams)) {}
+      teams_(std::move(parts.teams)),
+      workflows_(std::move(parts.runs), *models_, *tenants_, {.run_agent = run_agent(), .warn = options_.warn}) {}
+
+RunAgent App::run_agent() { return options_.run ? options_.run : teams_->run_agent(); }
 
 ApiResult<Principal> App::principal(const http::HttpRequest &request, Scope needed) {
     auto principal = tenants_->authenticate(

@@ -14,6 +14,7 @@
 #include "server/model_host.h"
 #include "server/response_store.h"
 #include "server/server.h"
+#include "server/workflow_host.h"
 #include "teams/teams.h"
 #include "tenants/tenants.h"
 
@@ -44,6 +45,7 @@ class App {
         std::unique_ptr<ResponseStore> responses;
         std::unique_ptr<Tenants> tenants;
         std::unique_ptr<Teams> teams;
+        std::unique_ptr<workflow::RunStore> runs;
     };
     App(ServeOptions options, Parts parts);
 
@@ -58,6 +60,8 @@ class App {
     Metrics &metrics() { return metrics_; }
     Tenants &tenants() { return *tenants_; }
     Teams &teams() { return *teams_; }
+    RunAgent run_agent();  // how agents work for clients that leave it to the server
+    WorkflowHost &workflows() { return workflows_; }
 
     // Of a request: empty names mean the loaded model. model_not_found.
     protocol::ApiResult<void> check_model(std::string_view name) const;
@@ -90,6 +94,7 @@ class App {
     const std::unique_ptr<ResponseStore> responses_;
     const std::unique_ptr<Tenants> tenants_;
     const std::unique_ptr<Teams> teams_;
+    WorkflowHost workflows_;
     Metrics metrics_;
     std::atomic<std::uint32_t> asked_ = 0;  // requests to the model that run or wait
     std::atomic<bool> stopping_ = false;
@@ -138,8 +143,10 @@ std::vector<http::HttpRoute> responses_routes(App &app);
 std::vector<http::HttpRoute> model_routes(App &app);
 std::vector<http::HttpRoute> agent_routes(App &app);
 std::vector<http::HttpRoute> run_routes(App &app);
+std::vector<http::HttpRoute> mcp_routes(App &app);
 std::vector<http::HttpRoute> prompt_routes(App &app);
 std::vector<http::HttpRoute> operation_routes(App &app);
 std::vector<http::HttpRoute> usage_routes(App &app);
+std::vector<http::HttpRoute> workflow_routes(App &app);
 
 }  // namespace engram::server

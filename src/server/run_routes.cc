@@ -1,5 +1,5 @@
-// POST /v1/agents/{id}/run: an agent acts, with the tools of configured servers, its colleagues and its team's notes. GET
-// /v1/tools.
+// POST /v1/agents/{id}/run: an agent acts, with the tools of configured servers, its colleagues and its team's notes.
+// POST /v1/agents/{id}/delegate: it gives work to a colleague. GET /v1/tools.
 #include <algorithm>
 #include <chrono>
 
@@ -97,11 +97,21 @@ ApiResult<void> stream_run(App &app, const Caller &caller, const RunRequest &run
     return {};
 }
 
-ApiResult<void> run_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+ApiResult<RunRequest> read_delegation(const App &, const Field &body) {
+    RunRequest run;
+    ENGRAM_ASSIGN(run.delegate_to, body["to"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(const std::string task, body["task"].text_that_is_not_empty());
+    run.messages = {{.role = "user", .content = task}};
+    ENGRAM_ASSIGN(run.limits, read_limits(body["limits"]));
+    return run;
+}
+
+using ReadRun = ApiResult<RunRequest>(const App &, const Field &);
+ApiResult<void> run_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder, ReadRun &read) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
     const Field body(json);
-    ENGRAM_ASSIGN(RunRequest run, read_run(app, body));
+    ENGRAM_ASSIGN(RunRequest run, read(app, body));
     ENGRAM_ASSIGN(const bool stream, body["stream"].boolean_or(false));
     run.agent = request.parameter("id");
     ENGRAM_TRY(api(caller.agents->get(run.agent)));
@@ -132,15 +142,28 @@ ApiResult<void> tools(App &app, const http::HttpRequest &request, http::HttpResp
                            {"tools", std::move(list)},
                            {"trouble", look.trouble.empty() ? OrderedJson(nullptr) : OrderedJson(look.trouble)}});
     }
-    responder.send(json_answer(OrderedJson{{"servers", std::move(servers)}}));
+    OrderedJson agents = OrderedJson::array();
+    for (const RemoteAgents::Look &look : app.teams().remote_agents().look(caller.tenant, request.stop)) {
+        agents.push_back({{"name", look.name},
+                          {"url", look.url},
+                          {"description", look.description},
+                          {"trouble", look.trouble.empty() ? OrderedJson(nullptr) : OrderedJson(look.trouble)}});
+    }
+    responder.send(json_answer(OrderedJson{{"servers", std::move(servers)}, {"agents", std::move(agents)}}));
     return {};
 }
 
 }  // namespace
 
 std::vector<http::HttpRoute> run_routes(App &app) {
+    const auto with = [](ReadRun &read) -> Endpoint {
+        return [&read](App &of, const http::HttpRequest &request, http::HttpResponder &responder) {
+            return run_agent(of, request, responder, read);
+        };
+    };
     return {
-        route(app, "POST", "/v1/agents/{id}/run", run_agent),
+        route(app, "POST", "/v1/agents/{id}/run", with(read_run)),
+        route(app, "POST", "/v1/agents/{id}/delegate", with(read_delegation)),
         route(app, "GET", "/v1/tools", tools),
     };
 }

@@ -7,6 +7,9 @@
 //     POST /v1/chat/completions, /v1/completions, /v1/responses        OpenAI's
 //     GET  /v1/models, /v1/models/{id}                                 either's, by the header anthropic-version
 //          /v1/agents…, /v1/tools, /v1/render, /v1/tokenize, /v1/store, /v1/usage Engram's own
+//          /v1/workflows…                                              runs of workflows
+//          /a2a…, /a2a/agents/{id}…, /.well-known/agent-card.json      A2A (Agent2Agent)
+//     POST, DELETE /mcp                                                MCP: agents as tools, resources and prompts
 //     GET  /health/live, /health/ready, /metrics
 //
 // Every answer of a model carries headers x-engram-agent, -prompt-tokens, -cached-tokens, -tier and -restore-ms, and, where a
@@ -22,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +34,7 @@
 #include "engram/agents.h"
 #include "engram/error.h"
 #include "engram/sampling.h"
+#include "engram/teams.h"
 
 namespace engram {
 
@@ -50,6 +55,12 @@ struct ServeOptions {
     std::function<void(std::string_view)> log;   // a JSON object for each request; none holds text of a prompt or an answer
     std::function<void(std::string_view)> warn;  // a sentence for the operator, when something is wrong; from any thread
     std::chrono::milliseconds maintenance_every{5000};  // until changed quotas of bytes take effect
+    // How agents work for clients of MCP and A2A and in workflows; empty: with the tools of servers, colleagues and notes.
+    RunAgent run;
+    bool mcp_fixtures = false;       // /mcp offers what the protocol's conformance tests expect, and no agents
+    bool a2a_private_hooks = false;  // A2A tasks' changes may be told to this machine and private networks too
+    bool a2a_test_mode = false;      // the protocol's compatibility kit is at work (a2a_test_mode.h)
+    bool resume_workflows = true;    // go on with runs of workflows that the last process left behind
 };
 
 class Server {

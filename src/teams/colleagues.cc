@@ -38,6 +38,10 @@ ToolOutcome refused(const std::string &to, std::string text) {
 
 }  // namespace
 
+std::string delegation_arguments(const std::string &to, const std::string &task) {
+    return OrderedJson{{"agent", to}, {"task", task}}.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
 std::vector<ChatTool> Colleagues::tools(const AgentManager &agents, const AgentInfo &agent) {
     if (agent.card.colleagues.empty()) return {};
     OrderedJson ids = OrderedJson::array();
@@ -45,7 +49,9 @@ std::vector<ChatTool> Colleagues::tools(const AgentManager &agents, const AgentI
     for (const std::string &id : agent.card.colleagues) {
         ids.push_back(id);
         const auto info = agents.get(id);
-        const std::string does = info ? info->description : std::string();
+        const std::string does = info                  ? info->description
+                                 : remotes_ != nullptr ? remotes_->description(agent.tenant, id)
+                                                       : std::string();
         description += std::format("\n- {}{}", id, does.empty() ? "" : ": " + does);
     }
     const OrderedJson schema{
@@ -85,6 +91,7 @@ ToolOutcome Colleagues::delegate(const ToolContext &context, const std::string &
         return refused(to, std::format("Work may be handed on {} times, and it was ({}): do it yourself.",
                                        context.limits.depth - 1, joined(context.chain, context.agent.id)));
     }
+    if (is_remote(context.agents, context.agent, to)) return ask_remote(context, to, task);
     RunRequest request{.agent = to, .messages = {{.role = "user", .content = task}}};
     request.limits = context.limits;
     request.max_tokens = context.limits.result_tokens;  // nobody reads more
@@ -96,6 +103,22 @@ ToolOutcome Colleagues::delegate(const ToolContext &context, const std::string &
     outcome.steps = std::move(done->steps);
     outcome.usage = done->usage;
     return outcome;
+}
+
+bool Colleagues::is_remote(const AgentManager &agents, const AgentInfo &from, const std::string &to) const {
+    return remotes_ != nullptr && remotes_->has(from.tenant, to) && !agents.get(to);
+}
+
+ToolOutcome Colleagues::ask_remote(const ToolContext &context, const std::string &to, const std::string &task) {
+    std::vector<std::string> chain;
+    const auto add = [&](const std::string &id) {
+        const auto info = context.agents.get(id);
+        const bool is_context = info && std::ranges::contains(info->card.labels, kContextLabel);
+        chain.push_back(is_context && !info->forked_from.empty() ? info->forked_from : id);
+    };
+    for (const std::string &id : context.chain) add(id);
+    add(context.agent.id);
+    return remotes_->ask(context, to, task, chain);
 }
 
 }  // namespace engram

@@ -46,6 +46,37 @@ OrderedJson step_json(const RunStep &step) {
     return json;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the JSON, which is bounded
+RunStep step_of(const OrderedJson &json) {
+    RunStep step;
+    if (!json.is_object()) return step;
+    const auto text = [&](const char *name) {
+        const auto found = json.find(name);
+        if (found == json.end() || found->is_null()) return std::string();
+        return found->is_string() ? found->get<std::string>() : found->dump();
+    };
+    const auto count = [&](const char *name) {
+        const auto found = json.find(name);
+        return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+    };
+    const std::string kind = text("kind");
+    step.kind = kind == "tool" ? RunStep::Kind::tool : kind == "delegation" ? RunStep::Kind::delegation : RunStep::Kind::answer;
+    step.agent = text("agent");
+    step.name = text(step.kind == RunStep::Kind::tool ? "tool" : "to");
+    step.input = text("input");
+    step.output = text(step.kind == RunStep::Kind::answer ? "answer" : "output");
+    step.failed = json.value("failed", OrderedJson()) == true;
+    const auto ms = json.find("ms");
+    step.ms = ms != json.end() && ms->is_number() ? ms->get<double>() : 0;
+    step.prompt_tokens = count("prompt_tokens");
+    step.cached_tokens = count("cached_tokens");
+    step.answer_tokens = count("answer_tokens");
+    if (const auto steps = json.find("steps"); steps != json.end() && steps->is_array()) {
+        for (const OrderedJson &inner : *steps) step.steps.push_back(step_of(inner));
+    }
+    return step;
+}
+
 OrderedJson run_json(const std::string &agent, const RunResult &result) {
     OrderedJson json{
         {"agent", agent}, {"answer", result.text}, {"end", run_end_name(result.end)}, {"pending", OrderedJson::array()}};

@@ -8,6 +8,7 @@
 
 #include "chat/tool_call.h"
 #include "engram/teams.h"
+#include "teams/colleagues.h"
 #include "teams/run_budget.h"
 #include "teams/run_gates.h"
 #include "teams/tool_calls.h"
@@ -78,6 +79,7 @@ class Run {
         : within_(std::move(within)), request_(request), sink_(sink), info_(std::move(info)) {}
 
     Result<RunResult> go();
+    Result<RunResult> give();  // with delegate_to
 
   private:
     struct Tool {
@@ -289,6 +291,30 @@ Result<RunResult> Run::go() {
     }
 }
 
+Result<RunResult> Run::give() {
+    const std::string &to = request_.delegate_to;
+    if (!std::ranges::contains(info_.card.colleagues, to)) {
+        return fail(
+            ErrorCode::invalid_argument,
+            std::format("{} is none of {}'s colleagues, to whom alone it may give work: its card names them", to, info_.id));
+    }
+    std::string task;
+    for (const ChatMessage &message : request_.messages) task += (task.empty() ? "" : "\n\n") + message.content;
+    if (task.empty()) return fail(ErrorCode::invalid_argument, std::format("there is nothing to do for {}: no task", to));
+    find_tools();
+    make({{.id = "call_1", .name = std::string(kDelegateTool), .arguments = delegation_arguments(to, task)}});
+    const RunStep &given = result_.steps.back();
+    result_.text = given.output;
+    if (given.failed) result_.warning = given.output;
+    const RunEnd how = given.failed ? RunEnd::failed : RunEnd::answered;
+    if (const auto reached = limit(); given.failed && reached) return end(*reached);
+    const std::array<Message, 2> remembered{
+        Message{.role = "user", .content = std::format("Let {} do this: {}", to, task)},
+        Message{.role = "assistant", .content = std::format("I asked {}. The answer:\n{}", to, given.output)}};
+    ENGRAM_TRY(within_.agents.append(info_.id, remembered));
+    return end(how);
+}
+
 constexpr std::array<std::string_view, 9> kEnds{"answered", "approval", "length",    "context", "steps",
                                                 "time",     "tokens",   "cancelled", "failed"};
 constexpr std::array<std::string_view, 3> kStepKinds{"answer", "tool", "delegation"};
@@ -305,7 +331,8 @@ Result<RunResult> Runner::run(AgentManager &agents, const RunRequest &request, c
     ENGRAM_ASSIGN(AgentInfo info, agents.get(request.agent));
     RunBudget budget(request.limits.time, request.limits.tokens, std::move(stop));
     ENGRAM_ASSIGN(const RunGates::Hold hold, gates_->take({info.tenant, info.id}, &budget, budget.stop()));
-    return Run({.agents = agents, .sources = sources_, .budget = budget, .chain = {}}, request, sink, std::move(info)).go();
+    Run run({.agents = agents, .sources = sources_, .budget = budget, .chain = request.chain}, request, sink, std::move(info));
+    return request.delegate_to.empty() ? run.go() : run.give();
 }
 
 Result<RunResult> Runner::run_within(const ToolContext &above, const RunRequest &request) {

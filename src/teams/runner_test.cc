@@ -292,6 +292,36 @@ TEST_F(RunnerTest, AColleagueWorksWithItsOwnMemory) {
     EXPECT_EQ(transcript("untooled").size(), 4U);
 }
 
+TEST_F(RunnerTest, WorkIsGivenWithoutAWordOfTheModel) {
+    must(manager_->create(with_colleagues("chief", {"untooled", "chief"})));
+    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
+    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
+    asked.delegate_to = "untooled";
+    asked.limits.result_tokens = 24;
+    const RunResult done = run(asked);
+    EXPECT_EQ(done.end, RunEnd::answered);
+    ASSERT_EQ(done.steps.size(), 1U);
+    EXPECT_EQ(done.steps[0].kind, RunStep::Kind::delegation);
+    EXPECT_EQ(done.text, done.steps[0].output);
+    EXPECT_EQ(transcript("untooled").at(0).content, "Say where the ferry is.");
+    const auto remembered = transcript("chief");
+    ASSERT_EQ(remembered.size(), 2U);
+    EXPECT_EQ(remembered[0].content, "Let untooled do this: Say where the ferry is.");
+    EXPECT_EQ(remembered[1].content, "I asked untooled. The answer:\n" + done.text);
+
+    asked.delegate_to = "chief";  // itself: no work for others
+    const RunResult itself = run(asked);
+    EXPECT_EQ(itself.end, RunEnd::failed);
+    EXPECT_FALSE(itself.warning.empty());
+    asked.delegate_to = "stranger";
+    EXPECT_EQ(runner_.run(*manager_, asked).error().code, ErrorCode::invalid_argument);
+    asked.delegate_to = "untooled";
+    asked.messages.clear();
+    EXPECT_EQ(runner_.run(*manager_, asked).error().code, ErrorCode::invalid_argument);
+    asked.agent = "nobody";
+    EXPECT_EQ(runner_.run(*manager_, asked).error().code, ErrorCode::not_found);
+}
+
 TEST_F(RunnerTest, CirclesDepthAndStrangersAreToldToTheModel) {
     must(manager_->create(with_colleagues("chief", {"middle", "gone", "chief"})));
     must(manager_->create(with_colleagues("middle", {"chief"})));

@@ -3,12 +3,13 @@
 #include <array>
 #include <format>
 
+#include "core/random_name.h"
 #include "sqlite/database_file.h"
 
 namespace engram {
 namespace {
 
-const std::array<std::string, 1> kMigrations{R"(
+const std::array<std::string, 2> kMigrations{R"(
     CREATE TABLE notes (
         id INTEGER PRIMARY KEY,
         tenant TEXT NOT NULL,
@@ -36,6 +37,18 @@ const std::array<std::string, 1> kMigrations{R"(
         configuration TEXT NOT NULL,
         tools TEXT NOT NULL
     ) STRICT;
+)",
+                                             R"(
+    CREATE TABLE remote_talks (
+        tenant TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        agent_created_ms INTEGER NOT NULL,
+        remote TEXT NOT NULL,
+        context TEXT NOT NULL,
+        task TEXT NOT NULL,
+        PRIMARY KEY (tenant, agent, remote)
+    ) STRICT;
+    CREATE TABLE identity (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), name TEXT NOT NULL) STRICT;
 )"};
 
 // Each word in quotation marks, so that none of it is FTS5's own language.
@@ -97,7 +110,24 @@ Result<void> TeamStore::prepare() {
                     "SELECT title, text, agent, updated_ms FROM notes WHERE tenant = ?1 AND team = ?2"
                     " ORDER BY updated_ms DESC, id DESC LIMIT ?3"));
     ENGRAM_TRY(make(known_tools_, "SELECT tools FROM known_tools WHERE server = ?1 AND configuration = ?2"));
-    return make(keep_tools_, "INSERT OR REPLACE INTO known_tools (server, configuration, tools) VALUES (?1, ?2, ?3)");
+    ENGRAM_TRY(make(keep_tools_, "INSERT OR REPLACE INTO known_tools (server, configuration, tools) VALUES (?1, ?2, ?3)"));
+    ENGRAM_TRY(make(remote_talk_,
+                    "SELECT context, task FROM remote_talks"
+                    " WHERE tenant = ?1 AND agent = ?2 AND agent_created_ms = ?3 AND remote = ?4"));
+    ENGRAM_TRY(make(keep_remote_talk_,
+                    "INSERT OR REPLACE INTO remote_talks (tenant, agent, agent_created_ms, remote, context, task)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+    return read_identity();
+}
+
+Result<void> TeamStore::read_identity() {
+    ENGRAM_ASSIGN(sqlite::Statement make, database_.prepare("INSERT OR IGNORE INTO identity (only_one, name) VALUES (1, ?1)"));
+    ENGRAM_TRY(make.run(random_name("home-")).finish());
+    ENGRAM_ASSIGN(sqlite::Statement read, database_.prepare("SELECT name FROM identity"));
+    sqlite::Run run = read.run();
+    ENGRAM_TRY(run.next());
+    identity_ = run.text(0);
+    return {};
 }
 
 Result<void> TeamStore::write(const Team &team, const Note &note) {
@@ -165,6 +195,19 @@ Result<std::optional<std::string>> TeamStore::known_tools(std::string_view serve
 Result<void> TeamStore::keep_tools(std::string_view server, std::string_view configuration, std::string_view tools) {
     const std::scoped_lock lock(mutex_);
     return keep_tools_.run(server, configuration, tools).finish();
+}
+
+Result<RemoteTalk> TeamStore::remote_talk(const RemotePair &pair) {
+    const std::scoped_lock lock(mutex_);
+    sqlite::Run run = remote_talk_.run(pair.tenant, pair.agent, pair.agent_created_ms, pair.remote);
+    ENGRAM_ASSIGN(const bool is_there, run.next());
+    if (!is_there) return RemoteTalk();
+    return RemoteTalk{.context = std::string(run.text(0)), .task = std::string(run.text(1))};
+}
+
+Result<void> TeamStore::keep_remote_talk(const RemotePair &pair, const RemoteTalk &talk) {
+    const std::scoped_lock lock(mutex_);
+    return keep_remote_talk_.run(pair.tenant, pair.agent, pair.agent_created_ms, pair.remote, talk.context, talk.task).finish();
 }
 
 }  // namespace engram

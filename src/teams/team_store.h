@@ -1,4 +1,4 @@
-// What agents of one team share, and what was last known of the tool servers: `teams.db` in the home folder. Thread-safe.
+// What agents of one team share, and what is known of other servers: `teams.db` in the home folder. Thread-safe.
 //
 // Notes belong to a team of a tenant; within it a title names one note. They are found by their words (SQLite's FTS5: word stems
 // are not cut, letters with and without accents are the same, the best match first).
@@ -29,6 +29,19 @@ struct Team {
     std::string tenant, name;
 };
 
+// A conversation of an agent with one of another server.
+struct RemoteTalk {
+    std::string context;  // the other server's name for it
+    std::string task;     // that waits for an answer; empty: none
+    bool operator==(const RemoteTalk &) const = default;
+};
+// Between whom. The agent's time of making tells it from an earlier one of its name.
+struct RemotePair {
+    std::string tenant, agent;
+    std::int64_t agent_created_ms = 0;
+    std::string remote;
+};
+
 inline constexpr std::size_t kMaxNoteTitleBytes = 200;
 inline constexpr std::size_t kMaxNoteBytes = 64UZ << 10U;
 inline constexpr std::size_t kMaxNotesOfTeam = 10'000;
@@ -48,14 +61,22 @@ class TeamStore {
     Result<std::optional<std::string>> known_tools(std::string_view server, std::string_view configuration);
     Result<void> keep_tools(std::string_view server, std::string_view configuration, std::string_view tools);
 
+    Result<RemoteTalk> remote_talk(const RemotePair &pair);  // empty: there is none yet
+    Result<void> keep_remote_talk(const RemotePair &pair, const RemoteTalk &talk);
+
+    // A name for this home that no other one has, made with the file: by it agents of different homes are told apart.
+    const std::string &identity() const { return identity_; }
+
   private:
     explicit TeamStore(sqlite::Database database) : database_(std::move(database)) {}
     Result<void> prepare();
+    Result<void> read_identity();
     Result<std::vector<Note>> found(const Team &team, const std::string &query, std::size_t most);
 
     std::mutex mutex_;
     sqlite::Database database_;
-    sqlite::Statement count_, write_, read_, remove_, search_, last_, known_tools_, keep_tools_;
+    sqlite::Statement count_, write_, read_, remove_, search_, last_, known_tools_, keep_tools_, remote_talk_, keep_remote_talk_;
+    std::string identity_;
 };
 
 }  // namespace engram

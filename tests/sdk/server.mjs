@@ -20,7 +20,7 @@ export class Server {
   }
 
   async run() {
-    const settings = ["--home", this.home, "--port", "0", "--threads", "1", "--context", "8192", "--temp", "0"];
+    const settings = ["--home", this.home, ...(this.flags.includes("--port") ? [] : ["--port", "0"]), "--threads", "1", "--context", "8192", "--temp", "0"];
     this.child = spawn(ENGRAM, ["serve", "--json", ...settings, ...this.flags], {
       env: kEnvironment,
       stdio: ["ignore", "pipe", "inherit"],

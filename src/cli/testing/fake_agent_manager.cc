@@ -211,6 +211,10 @@ Result<AgentInfo> AgentManager::rename(std::string_view id, std::string_view new
     return get(new_id);
 }
 
+Result<AgentInfo> AgentManager::fast_forward(std::string_view id, std::string_view fork) {
+    return impl_->registry->fast_forward(key_of(id), fork, wall_ms()).transform(info_of);
+}
+
 Result<void> AgentManager::pin(std::string_view id, bool pinned) { return impl_->registry->set_pinned(key_of(id), pinned); }
 
 std::vector<Result<TurnResult>> AgentManager::generate_batch(std::span<const BatchItem> items) {

@@ -1,0 +1,80 @@
+// Tasks of A2A clients, their messages and where to tell of them: durable, in a file of its own (tasks.db) beside the registry.
+//
+// A task belongs to a tenant, to a context of it, and to the agent at whose address it was sent (empty: the server's own
+// address); `memory` is the agent whose transcript the task's conversation is. What is written is on disk when a call returns.
+// Each row carries a checksum: a damaged task is `corrupt` when it is asked for, and left out of lists.
+//
+// Bounded: of a tenant's tasks that don't run the newest kMaxTasks stay, and those of the last thirty days (remove_old).
+// Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engram/error.h"
+#include "protocol/a2a/values.h"
+#include "sqlite/database.h"
+
+namespace engram::server {
+
+struct StoredTask {
+    std::string tenant, agent, memory;
+    protocol::a2a::Task task;
+    std::string pending;  // of a task that waits for a person: the calls, a JSON list; empty: none
+    std::int64_t created_ms = 0;
+};
+
+class A2aTaskStore {
+  public:
+    static constexpr std::uint64_t kMaxTasks = 10'000;  // of each tenant
+
+    // Creates the file when absent (0600). io, corrupt, incompatible, locked.
+    static Result<std::unique_ptr<A2aTaskStore>> open(const std::filesystem::path &file);
+
+    // A new task with its history. already_exists: never, ids are random; then `corrupt`.
+    Result<void> create(const StoredTask &task);
+    // Its status, artifacts, metadata and pending calls as they are now, and the messages of its history from the `known`-th on.
+    Result<void> update(const StoredTask &task, std::size_t known);
+    Result<std::optional<StoredTask>> find(std::string_view tenant, std::string_view id);
+
+    struct Query {
+        std::string tenant;
+        std::optional<std::string> agent;  // none given: of all
+        protocol::a2a::ListQuery list;
+    };
+    struct Page {
+        std::vector<StoredTask> tasks;  // the one that changed last comes first
+        std::string next_token;         // empty: these were the last
+        std::uint64_t total = 0;        // on all pages
+    };
+    Result<Page> list(const Query &query);  // invalid_argument: the page's token
+
+    Result<void> put_hook(std::string_view tenant, const protocol::a2a::PushConfig &hook);  // replaces the one of that id
+    Result<std::vector<protocol::a2a::PushConfig>> hooks(std::string_view tenant, std::string_view task);  // by id
+    Result<void> remove_hook(std::string_view tenant, std::string_view task, std::string_view id);
+
+    // What was at work when the process ended, for whoever opens the file again.
+    Result<std::vector<StoredTask>> unfinished();
+    // Tasks that don't run: those whose status is older, and those beyond kMaxTasks of a tenant.
+    Result<void> remove_old(std::int64_t status_before_ms);
+
+  private:
+    explicit A2aTaskStore(sqlite::Database database) : database_(std::move(database)) {}
+    Result<void> prepare();
+    Result<void> put_messages(const StoredTask &task, std::size_t known);
+    Result<std::optional<StoredTask>> read(sqlite::Run &run, bool whole);
+    Result<void> read_history(StoredTask &task);
+    Result<void> remove_rows(const std::string &where_sql);
+
+    std::mutex mutex_;  // for all that follows
+    sqlite::Database database_;
+    sqlite::Statement create_, update_, find_, history_, put_message_, put_hook_, hooks_, remove_hook_, unfinished_;
+};
+
+}  // namespace engram::server

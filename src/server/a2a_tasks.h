@@ -1,0 +1,169 @@
+// The tasks that A2A clients gave to agents: made, run, watched, cancelled, and kept (a2a_task_store.h).
+//
+// A task runs on a thread of the pool here, whether or not its client waits for it, and is counted among the requests to the
+// model all that time. Tasks whose conversation is the same agent's run one after the other, in the order in which they came.
+// Each change of a task's status is on disk before anybody hears of it; pieces of an answer are told as they come and are on disk
+// when the task is. Subscribers see a task's events in one order, beginning with the task as it is (a2a_streams.h writes them).
+//
+// What was running when the process died is failed when the file is opened again, and says so.
+//
+// Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engram/teams.h"
+#include "http/worker_pool.h"
+#include "protocol/a2a/errors.h"
+#include "protocol/a2a/values.h"
+#include "server/a2a_push.h"
+#include "server/a2a_streams.h"
+#include "server/a2a_task_store.h"
+#include "server/app.h"
+
+namespace engram::server {
+
+// A client that waits: for events, or for the task once it is over or needs something.
+struct A2aListener {
+    http::HttpResponder responder;
+    std::function<std::string(const protocol::a2a::StreamEvent &)> frame;       // of a stream
+    std::function<http::HttpAnswer(const protocol::a2a::StreamEvent &)> whole;  // of an answer: the task, or a message
+    std::function<void(int status)> answered;                                   // once, when it is over
+    bool stream = false;
+};
+
+// Whose tasks a request may see: the tenant's, and at an agent's own address only those that were sent there.
+struct A2aPlace {
+    std::string tenant;
+    std::optional<std::string> agent;
+};
+
+class A2aTasks {
+  public:
+    struct Parts {
+        App &app;
+        std::unique_ptr<A2aTaskStore> store;
+        std::unique_ptr<A2aPush> push;
+        RunAgent run;
+        bool test_mode = false;
+    };
+    // Fails what was running when the last process ended, and removes what is old.
+    static Result<std::unique_ptr<A2aTasks>> start(Parts parts);
+    ~A2aTasks();
+
+    // Begins a task, or goes on with the one that the message names. When it returns without an error the listener is taken, and
+    // answered by others.
+    protocol::a2a::A2aResult<void> send(Caller caller, const A2aPlace &place, protocol::a2a::SendRequest request,
+                                        A2aListener &listener);
+    // Likewise. The stream ends when the task is over.
+    protocol::a2a::A2aResult<void> subscribe(const A2aPlace &place, const std::string &task, A2aListener &listener);
+
+    protocol::a2a::A2aResult<protocol::a2a::Task> get(const A2aPlace &place, const std::string &task);
+    struct Page {
+        std::vector<protocol::a2a::Task> tasks;
+        std::string next_token;
+        std::uint64_t total = 0;
+    };
+    protocol::a2a::A2aResult<Page> list(const A2aPlace &place, const protocol::a2a::ListQuery &query);
+    protocol::a2a::A2aResult<protocol::a2a::Task> cancel(const A2aPlace &place, const std::string &task);
+
+    protocol::a2a::A2aResult<protocol::a2a::PushConfig> create_hook(const A2aPlace &place, protocol::a2a::PushConfig hook);
+    protocol::a2a::A2aResult<std::vector<protocol::a2a::PushConfig>> hooks(const A2aPlace &place, const std::string &task);
+    protocol::a2a::A2aResult<protocol::a2a::PushConfig> hook(const A2aPlace &place, const protocol::a2a::PushConfigName &name);
+    protocol::a2a::A2aResult<void> remove_hook(const A2aPlace &place, const protocol::a2a::PushConfigName &name);
+
+    // No new tasks; those that run have so long, then they are failed. All streams are ended when it returns.
+    void stop(std::chrono::milliseconds drain);
+
+  private:
+    struct Subscriber {
+        A2aStreams::Id stream = 0;
+        std::function<std::string(const protocol::a2a::StreamEvent &)> frame;
+        bool ends_when_interrupted = true;
+    };
+    // A task that runs, or that somebody watches.
+    struct Live {
+        std::mutex mutex;  // for what follows
+        StoredTask stored;
+        std::size_t known_messages = 0;  // of the history, in the store
+        std::vector<Subscriber> subscribers;
+        std::vector<A2aListener> waiting;
+        std::stop_source stop;
+        bool running = false;
+        std::string held;    // of the answer: the piece that isn't told yet, because it may be the last one
+        bool begun = false;  // the answer: there is an artifact to append to
+    };
+    using LivePointer = std::shared_ptr<Live>;
+    struct Job {
+        LivePointer live;
+        std::shared_ptr<Caller> caller;
+        std::shared_ptr<App::Place> place;
+        RunRequest run;
+        std::string message_id;
+        bool wants_trace = false;
+    };
+    class Reporter;  // of a run: its events become the task's (a2a_tasks_run.cc)
+    using Key = std::pair<std::string, std::string>;
+
+    explicit A2aTasks(Parts parts);
+    Result<void> recover();
+
+    // Of a task that is known: the live one, or one that is made from the store.
+    protocol::a2a::A2aResult<LivePointer> find(const A2aPlace &place, const std::string &task);
+    protocol::a2a::A2aResult<StoredTask> find_stored(const A2aPlace &place, const std::string &task);
+    void forget_if_idle(const Key &key);
+    protocol::a2a::A2aResult<LivePointer> new_task(const Caller &caller, const A2aPlace &place,
+                                                   const protocol::a2a::SendRequest &request);
+    protocol::a2a::A2aResult<RunRequest> prepare_run(const Live &live, const protocol::a2a::SendRequest &request) const;
+    protocol::a2a::A2aResult<void> go_on(Live &live, const protocol::a2a::SendRequest &request);
+    protocol::a2a::A2aResult<void> add_hook(const std::string &tenant, protocol::a2a::PushConfig &hook);
+    void listen(const LivePointer &live, A2aListener &listener, bool ends_when_interrupted);
+    bool answer_with_message(const protocol::a2a::SendRequest &request, A2aListener &listener);
+
+    void enqueue(Job job);
+    void work(const std::string &line);
+    void perform(const Job &job);
+    void play(const Job &job);
+    void end_run(Live &live, const Result<RunResult> &result, const RunRequest &request);
+    void end_with(Live &live, const RunResult &result, const RunRequest &request);
+
+    // With the task's mutex held.
+    void set_status(Live &live, protocol::a2a::TaskState state, std::optional<protocol::a2a::Message> message = {});
+    void add_piece(Live &live, std::string text);
+    void finish_answer(Live &live, const std::string &text, AnswerFormat format);
+    void put_artifact(Live &live, protocol::a2a::ArtifactUpdate update);
+    void publish(Live &live, const protocol::a2a::StreamEvent &event);
+    void save(Live &live);
+    void tell_hooks(const Live &live, const protocol::a2a::StreamEvent &event);
+    void release(Live &live);  // of those who wait for it: nothing more comes for now
+
+    App &app_;
+    const std::unique_ptr<A2aTaskStore> store_;
+    const RunAgent run_;
+    const bool test_mode_;
+
+    std::mutex mutex_;  // for what follows; never held while a task's is taken
+    std::condition_variable changed_;
+    std::map<Key, LivePointer> live_;
+    std::map<std::string, std::deque<Job>> lines_;  // by the agent whose conversation it is; the first of each runs
+    bool stopping_ = false;
+    std::uint64_t made_ = 0;  // tasks; old ones are removed now and then
+
+    const std::unique_ptr<A2aPush> push_;
+    A2aStreams streams_;
+    http::WorkerPool pool_;  // last: its threads use everything above
+};
+
+}  // namespace engram::server

@@ -1,0 +1,481 @@
+// A2A clients at a running server, in both bindings and both versions.
+#include <format>
+
+#include "server/a2a_task_store.h"
+#include "server/testing/a2a_fixture.h"
+#include "tenants/tenants.h"
+
+namespace engram::server {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST_F(A2aTest, CardsSayWhereAndHow) {
+    add_agent("analyst", "You analyse.");
+    const Answer card = ask("GET", "/.well-known/agent-card.json");
+    ASSERT_EQ(card.status, 200);
+    EXPECT_EQ(card.json["supportedInterfaces"][0]["url"], "http://localhost/a2a");
+    EXPECT_EQ(card.json["skills"].size(), 1U) << "agents are shown to whoever has a key";
+    EXPECT_FALSE(card.etag.empty());
+    EXPECT_FALSE(card.json.contains("preferredTransport"));
+    const Answer before = ask("GET", "/.well-known/agent-card.json", {}, "A2A-Version: \r\n");
+    EXPECT_EQ(before.json["preferredTransport"], "JSONRPC");
+    EXPECT_EQ(before.json["url"], "http://localhost/a2a");
+    EXPECT_NE(before.etag, card.etag);
+    EXPECT_EQ(ask("GET", "/.well-known/agent-card.json", {}, "A2A-Version: 99.0\r\n").status, 400);
+    const Answer own = ask("GET", "/a2a/agents/analyst/.well-known/agent-card.json");
+    EXPECT_EQ(own.json["name"], "analyst");
+    EXPECT_EQ(own.json["skills"][0]["id"], "logs");
+    EXPECT_EQ(own.json["supportedInterfaces"][1]["url"], "http://localhost/a2a/agents/analyst");
+    EXPECT_EQ(ask("GET", "/a2a/agents/nobody/.well-known/agent-card.json").status, 404);
+    const OrderedJson extended = call("GetExtendedAgentCard", {});
+    ASSERT_EQ(extended["skills"].size(), 2U);
+    EXPECT_EQ(extended["skills"][1]["id"], "analyst");
+    EXPECT_EQ(ask("GET", "/a2a/extendedAgentCard").json, extended);
+}
+
+TEST_F(A2aTest, AMessageBecomesATask) {
+    const OrderedJson task = send("hello");
+    EXPECT_EQ(state_of(task), "TASK_STATE_COMPLETED");
+    EXPECT_NE(answer_in(task), "(none)");
+    ASSERT_EQ(task["history"].size(), 1U);
+    EXPECT_EQ(task["history"][0]["parts"][0]["text"], "hello");
+    EXPECT_EQ(task["history"][0]["taskId"], task["id"]);
+    EXPECT_GT(task["metadata"]["engram"]["promptTokens"], 0);
+    const OrderedJson again = get(task["id"]);
+    EXPECT_EQ(again, task);
+    EXPECT_FALSE(call("GetTask", {{"id", task["id"]}, {"historyLength", 0}}).contains("history"));
+    EXPECT_EQ(call("GetTask", {{"id", "nothing"}})["error"]["code"], -32001);
+    EXPECT_EQ(call("SendMessage", {{"message", message("x", {{"taskId", "nothing"}})}})["error"]["code"], -32001);
+    EXPECT_EQ(call("SendMessage", {{"message", message("x", {{"taskId", task["id"]}})}})["error"]["code"], -32004)
+        << "it is over";
+    EXPECT_EQ(call("CancelTask", {{"id", task["id"]}})["error"]["code"], -32002);
+    EXPECT_EQ(call("SubscribeToTask", {{"id", task["id"]}})["error"]["code"], -32004);
+}
+
+TEST_F(A2aTest, HttpAndJsonDoTheSame) {
+    const Answer sent = ask("POST", "/a2a/message:send", {{"message", message("hello")}});
+    ASSERT_EQ(sent.status, 200) << sent.text;
+    EXPECT_EQ(sent.media_type, "application/json");
+    const OrderedJson task = sent.json["task"];
+    EXPECT_EQ(state_of(task), "TASK_STATE_COMPLETED");
+    const std::string target = "/a2a/tasks/" + task["id"].get<std::string>();
+    EXPECT_EQ(ask("GET", target).json, task);
+    EXPECT_FALSE(ask("GET", target + "?historyLength=0").json.contains("history"));
+    EXPECT_EQ(ask("GET", "/a2a/tasks").json["tasks"][0]["id"], task["id"]);
+    const Answer missing = ask("GET", "/a2a/tasks/nothing");
+    EXPECT_EQ(missing.status, 404);
+    EXPECT_EQ(missing.json["error"]["details"][0]["reason"], "TASK_NOT_FOUND");
+    EXPECT_EQ(ask("POST", target + ":cancel").json["error"]["details"][0]["reason"], "TASK_NOT_CANCELABLE");
+    EXPECT_EQ(ask("POST", target + ":subscribe").status, 400);
+    EXPECT_EQ(ask("GET", target + ":subscribe").status, 400);
+    EXPECT_EQ(ask("POST", "/a2a/message:send", OrderedJson::object()).status, 400);
+}
+
+TEST_F(A2aTest, VersionsAndFormsAreChecked) {
+    const OrderedJson rpc{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "SendMessage"}, {"params", {{"message", message("x")}}}};
+    EXPECT_EQ(ask("POST", "/a2a", rpc, "A2A-Version: 99.0\r\n").json["error"]["code"], -32009);
+    EXPECT_EQ(ask("POST", "/a2a", rpc, "A2A-Version: 0.3\r\n").json["error"]["code"], -32601);
+    EXPECT_EQ(ask("POST", "/a2a", rpc, "A2A-Version: 1.0.7\r\n").json.contains("result"), true);
+    EXPECT_EQ(ask("POST", "/a2a", rpc, "Content-Type: text/plain\r\n").json["error"]["code"], -32005);
+    EXPECT_EQ(ask("POST", "/a2a?A2A-Version=99.0", rpc, "A2A-Version: \r\n").json["error"]["code"], -32009);
+    const Answer old = ask("GET", "/a2a/tasks", {}, "A2A-Version: \r\n");
+    EXPECT_EQ(old.status, 400);
+    EXPECT_EQ(old.json["error"]["details"][0]["reason"], "VERSION_NOT_SUPPORTED");
+    EXPECT_EQ(ask("GET", "/a2a/tasks?A2A-Version=1.0", {}, "A2A-Version: \r\n").status, 200);
+    EXPECT_EQ(call("Nothing", {})["error"]["code"], -32601);
+    EXPECT_EQ(call("SendMessage", {})["error"]["data"][0]["fieldViolations"][0]["field"], "message");
+    const OrderedJson picture = {{{"raw", "AA=="}, {"mediaType", "image/png"}}};
+    EXPECT_EQ(call("SendMessage", {{"message", message("x", {{"parts", picture}})}})["error"]["code"], -32005);
+    EXPECT_EQ(call("SendMessage",
+                   {{"message", message("x")}, {"configuration", {{"acceptedOutputModes", {"image/png"}}}}})["error"]["code"],
+              -32005);
+}
+
+TEST_F(A2aTest, ClientsOfThreePointThreeAreServed) {
+    const OrderedJson said{{"kind", "message"},
+                           {"messageId", "m"},
+                           {"role", "user"},
+                           {"parts", OrderedJson::array({{{"kind", "text"}, {"text", "hello"}}})}};
+    const OrderedJson task = call_0_3("message/send", {{"message", said}});
+    EXPECT_EQ(task["kind"], "task");
+    EXPECT_EQ(task["status"]["state"], "completed");
+    EXPECT_EQ(task["artifacts"][0]["parts"][0]["kind"], "text");
+    EXPECT_EQ(call_0_3("tasks/get", {{"id", task["id"]}}), task);
+    EXPECT_EQ(get(task["id"])["status"]["state"], "TASK_STATE_COMPLETED") << "the same task";
+    const OrderedJson refused = call_0_3("tasks/cancel", {{"id", task["id"]}});
+    EXPECT_EQ(refused["error"]["code"], -32002);
+    EXPECT_FALSE(refused["error"].contains("data"));
+    const OrderedJson hook{{"url", "https://example.com/hook"}, {"authentication", {{"schemes", {"Bearer"}}}}};
+    const OrderedJson set =
+        call_0_3("tasks/pushNotificationConfig/set", {{"taskId", task["id"]}, {"pushNotificationConfig", hook}});
+    EXPECT_EQ(set["taskId"], task["id"]);
+    EXPECT_EQ(call_0_3("tasks/pushNotificationConfig/list", {{"id", task["id"]}})[0], set);
+    EXPECT_EQ(call_0_3("tasks/pushNotificationConfig/get", {{"id", task["id"]}}), set);
+    EXPECT_EQ(call_0_3("tasks/pushNotificationConfig/delete",
+                       {{"id", task["id"]}, {"pushNotificationConfigId", set["pushNotificationConfig"]["id"]}}),
+              OrderedJson());
+    EXPECT_EQ(call_0_3("tasks/pushNotificationConfig/list", {{"id", task["id"]}}).size(), 0U);
+    EXPECT_EQ(call_0_3("agent/getAuthenticatedExtendedCard", {})["preferredTransport"], "JSONRPC");
+}
+
+TEST_F(A2aTest, AStreamTellsTheTaskAndThenWhatHappensToIt) {
+    const Answer streamed = ask("POST", "/a2a/message:stream", {{"message", message("hello")}});
+    EXPECT_EQ(streamed.status, 200);
+    EXPECT_TRUE(streamed.media_type.starts_with("text/event-stream"));
+    const std::vector<OrderedJson> events = events_in(streamed.text);
+    ASSERT_GE(events.size(), 4U) << streamed.text;
+    EXPECT_EQ(state_of(events[0]["task"]), "TASK_STATE_SUBMITTED");
+    EXPECT_EQ(state_of(events[1]["statusUpdate"]), "TASK_STATE_WORKING");
+    EXPECT_EQ(state_of(events.back()["statusUpdate"]), "TASK_STATE_COMPLETED");
+    std::string text;
+    for (std::size_t i = 2; i + 1 < events.size(); ++i) {
+        const OrderedJson &update = events[i]["artifactUpdate"];
+        EXPECT_EQ(update["append"], i > 2) << update.dump();
+        EXPECT_EQ(update["lastChunk"], i + 2 == events.size());
+        text += update["artifact"]["parts"][0]["text"].get<std::string>();
+    }
+    EXPECT_EQ(answer_in(get(events[0]["task"]["id"])), text);
+    const Answer rpc =
+        ask("POST", "/a2a",
+            {{"jsonrpc", "2.0"}, {"id", 9}, {"method", "SendStreamingMessage"}, {"params", {{"message", message("hello")}}}});
+    const std::vector<OrderedJson> wrapped = events_in(rpc.text);
+    ASSERT_GE(wrapped.size(), 4U);
+    for (const OrderedJson &event : wrapped) EXPECT_EQ(event["id"], 9);
+    EXPECT_TRUE(wrapped[0]["result"].contains("task"));
+}
+
+TEST_F(A2aTest, SeveralWatchOneTask) {
+    const OrderedJson task =
+        call("SendMessage", {{"message", message("wait")}, {"configuration", {{"returnImmediately", true}}}})["task"];
+    const std::string id = task["id"];
+    EXPECT_EQ(state_of(task), "TASK_STATE_SUBMITTED");
+    http::TestClient first(server_->port());
+    http::TestClient second(server_->port());
+    for (http::TestClient *client : {&first, &second}) {
+        ASSERT_TRUE(client->send(request("POST", "/a2a/tasks/" + id + ":subscribe", "")));
+        ASSERT_TRUE(client->receive_until("\"task\"")) << "first the task as it is";
+    }
+    EXPECT_EQ(call("SendMessage", {{"message", message("more", {{"taskId", id}})}})["error"]["code"], -32004) << "it is at work";
+    second.leave();
+    let_go();
+    const auto reply = first.receive();
+    ASSERT_TRUE(reply && reply->whole);
+    const std::vector<OrderedJson> events = events_in(reply->body);
+    EXPECT_EQ(state_of(events.back()["statusUpdate"]), "TASK_STATE_COMPLETED");
+    EXPECT_EQ(answer_in(get(id)), "begun and done") << "what was said in between is replaced by the answer";
+}
+
+TEST_F(A2aTest, ATaskIsCancelledAndTheNextOneOfItsContextGoesOn) {
+    const OrderedJson task = call("SendMessage", {{"message", message("wait", {{"contextId", "c"}})},
+                                                  {"configuration", {{"returnImmediately", true}}}})["task"];
+    const OrderedJson behind = call("SendMessage", {{"message", message("hello", {{"contextId", "c"}})},
+                                                    {"configuration", {{"returnImmediately", true}}}})["task"];
+    EXPECT_TRUE(http::eventually([&] { return state_of(get(task["id"])) == "TASK_STATE_WORKING"; }));
+    EXPECT_EQ(state_of(get(behind["id"])), "TASK_STATE_SUBMITTED") << "the conversation is taken";
+    EXPECT_EQ(state_of(call("CancelTask", {{"id", task["id"]}})), "TASK_STATE_CANCELED");
+    EXPECT_EQ(call("CancelTask", {{"id", task["id"]}})["error"]["code"], -32002);
+    EXPECT_TRUE(http::eventually([&] { return state_of(get(behind["id"])) == "TASK_STATE_COMPLETED"; }));
+    EXPECT_EQ(state_of(get(task["id"])), "TASK_STATE_CANCELED");
+}
+
+TEST_F(A2aTest, ACallThatNeedsApprovalWaitsForThePerson) {
+    const OrderedJson task = send("approve");
+    const std::string id = task["id"];
+    EXPECT_EQ(state_of(task), "TASK_STATE_INPUT_REQUIRED");
+    EXPECT_EQ(task["status"]["message"]["parts"][1]["data"]["calls"][0]["name"], "erase");
+    http::TestClient watcher(server_->port());
+    ASSERT_TRUE(watcher.send(request("GET", "/a2a/tasks/" + id + ":subscribe", "")));
+    ASSERT_TRUE(watcher.receive_until("INPUT_REQUIRED"));
+    EXPECT_EQ(call("SendMessage", {{"message", message("perhaps", {{"taskId", id}})}})["error"]["code"], -32602);
+    EXPECT_EQ(call("SendMessage", {{"message", message("yes", {{"taskId", id}, {"contextId", "other"}})}})["error"]["code"],
+              -32602);
+    restart();  // what waits for a person waits on
+    EXPECT_EQ(state_of(get(id)), "TASK_STATE_INPUT_REQUIRED");
+    const OrderedJson done = send("Yes.", {{"taskId", id}});
+    EXPECT_EQ(done["id"], id);
+    EXPECT_EQ(answer_in(done), "It was allowed.");
+    EXPECT_EQ(done["history"].size(), 3U) << "the message, the question, the answer to it";
+    const OrderedJson other = send("approve");
+    const OrderedJson parts = OrderedJson::array({{{"data", {{"approvals", {{"call_1", false}}}}}}});
+    EXPECT_EQ(answer_in(send("", {{"taskId", other["id"]}, {"parts", parts}})), "It was denied.");
+}
+
+TEST_F(A2aTest, AContextIsAMemoryOfItsOwn) {
+    add_agent("analyst", "You analyse logs, one after the other, and remember each of them for as long as you are asked.");
+    const OrderedJson first = send("hello there, this is said in the first context", OrderedJson::object(), "analyst");
+    const OrderedJson second = send("and this too", {{"contextId", first["contextId"]}}, "analyst");
+    const OrderedJson other = send("hello", {{"contextId", "a context/of mine ü"}}, "analyst");
+    const auto engram = [](const OrderedJson &task) { return task["metadata"]["engram"]; };
+    EXPECT_EQ(engram(first)["agent"], engram(second)["agent"]);
+    EXPECT_NE(engram(first)["agent"], engram(other)["agent"]);
+    EXPECT_EQ(other["contextId"], "a context/of mine ü");
+    EXPECT_GT(engram(second)["cachedTokens"], 0);
+    EXPECT_GT(engram(second)["promptTokens"], engram(first)["promptTokens"]);
+    const std::string memory = engram(first)["agent"];
+    EXPECT_EQ(ask("GET", "/v1/agents/" + memory).json["forked_from"], "analyst");
+    const auto said = [&](const std::string &agent) {
+        return ask("GET", "/v1/agents/" + agent + "/transcript").json["messages"].size();
+    };
+    EXPECT_EQ(said(memory), said("analyst") + 4) << "the agent itself heard nothing";
+    EXPECT_EQ(call("GetExtendedAgentCard", {})["skills"].size(), 2U) << "contexts are no agents to talk to";
+    // A task of another address of the same tenant isn't this agent's.
+    const OrderedJson plain = send("hello");
+    EXPECT_EQ(call("GetTask", {{"id", plain["id"]}}, "analyst")["error"]["code"], -32001);
+    EXPECT_EQ(call("ListTasks", {}, "analyst")["totalSize"], 3);
+    EXPECT_EQ(call("ListTasks", {})["totalSize"], 4);
+    EXPECT_EQ(call("ListTasks", {{"contextId", first["contextId"]}})["totalSize"], 2);
+    EXPECT_EQ(call("SendMessage", {{"message", message("x")}, {"tenant", "other"}}, "analyst")["error"]["code"], -32602);
+    EXPECT_EQ(call("SendMessage", {{"message", message("x")}, {"tenant", "nobody"}})["error"]["code"], -32602);
+    const OrderedJson routed = call("SendMessage", {{"message", message("x")}, {"tenant", "analyst"}})["task"];
+    EXPECT_EQ(call("GetTask", {{"id", routed["id"]}}, "analyst")["id"], routed["id"]);
+    // At the server's own address a context may name an agent.
+    EXPECT_EQ(engram(send("hello", {{"contextId", "analyst"}}))["agent"], "analyst");
+}
+
+TEST_F(A2aTest, MemoryOutlivesTheServer) {
+    const OrderedJson first =
+        send("hello there, this is said before the server ends, and it is long enough for a block of tokens");
+    restart();
+    EXPECT_EQ(get(first["id"]), first);
+    const OrderedJson second = send("and this after it", {{"contextId", first["contextId"]}});
+    EXPECT_GT(second["metadata"]["engram"]["cachedTokens"], 30);
+    EXPECT_EQ(second["metadata"]["engram"]["tier"], "disk");
+}
+
+TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
+    ASSERT_TRUE(server_->stop(0ms));
+    server_.reset();
+    {
+        auto store = A2aTaskStore::open(home_.path() / "tasks.db");
+        ASSERT_TRUE(store) << store.error().message;
+        StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
+        stored.task = {.id = "t", .context_id = "c"};
+        stored.task.status = {.state = protocol::a2a::TaskState::working, .time_ms = 1'761'647'400'000};
+        stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
+        ASSERT_TRUE((*store)->create(stored));
+    }
+    start();
+    const OrderedJson task = get("t");
+    EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
+    EXPECT_NE(task["status"]["message"]["parts"][0]["text"].get<std::string>().find("ended before"), std::string::npos);
+    EXPECT_EQ(task["history"].size(), 1U);
+}
+
+TEST_F(A2aTest, AFailureIsTheTasksAndSaysWhy) {
+    const OrderedJson task = send("fail");
+    EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
+    EXPECT_EQ(task["status"]["message"]["parts"][0]["text"], "the engine failed in this test");
+    EXPECT_EQ(state_of(get(task["id"])), "TASK_STATE_FAILED");
+}
+
+TEST_F(A2aTest, WhenTheServerStopsNobodyWaitsForever) {
+    http::TestClient waits(server_->port());
+    const std::string body = OrderedJson{{"message", message("wait")}}.dump();
+    ASSERT_TRUE(waits.send(request("POST", "/a2a/message:send", body)));
+    http::TestClient watches(server_->port());
+    const OrderedJson asks = send("approve");
+    ASSERT_TRUE(watches.send(request("POST", "/a2a/tasks/" + asks["id"].get<std::string>() + ":subscribe", "")));
+    ASSERT_TRUE(watches.receive_until("INPUT_REQUIRED"));
+    EXPECT_TRUE(http::eventually([&] {
+        const std::scoped_lock lock(mutex_);
+        return waiting_ == 1;
+    }));
+    ASSERT_TRUE(server_->stop(500ms));
+    const auto reply = waits.receive();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(state_of(OrderedJson::parse(reply->body)["task"]), "TASK_STATE_FAILED");
+    const auto stream = watches.receive();
+    ASSERT_TRUE(stream && stream->whole) << "ended, not cut";
+}
+
+TEST_F(A2aTest, PagesOfTasks) {
+    for (int i = 0; i < 5; ++i) send("fail");
+    std::string token;
+    std::size_t seen = 0;
+    for (int page = 0; page < 3; ++page) {
+        const OrderedJson list = call("ListTasks", {{"pageSize", 2}, {"pageToken", token}});
+        EXPECT_EQ(list["totalSize"], 5);
+        EXPECT_EQ(list["pageSize"], 2);
+        seen += list["tasks"].size();
+        EXPECT_FALSE(list["tasks"][0].contains("artifacts"));
+        token = list["nextPageToken"];
+        EXPECT_EQ(token.empty(), page == 2);
+    }
+    EXPECT_EQ(seen, 5U);
+    EXPECT_EQ(call("ListTasks", {{"pageToken", "nonsense"}})["error"]["code"], -32602);
+    EXPECT_EQ(call("ListTasks", {{"status", "TASK_STATE_COMPLETED"}})["totalSize"], 0);
+    EXPECT_TRUE(call("ListTasks", {{"includeArtifacts", true}})["tasks"][0].contains("artifacts"));
+}
+
+TEST_F(A2aTest, AnotherTenantsTaskDoesNotExist) {
+    const auto key = [&](const std::string &tenant) {
+        TenantStore tenants = TenantStore::open(tenants_path(home_.path())).value();
+        EXPECT_TRUE(tenants.set_tenant(tenant, [](Quota &) {}, 1));
+        return tenants.create_key({.tenant = tenant, .label = {}, .scopes = Scopes::parse("chat").value()}, 1).value().text;
+    };
+    const std::string red = std::format("Authorization: Bearer {}\r\n", key("red"));
+    const std::string blue = std::format("Authorization: Bearer {}\r\n", key("blue"));
+    restart();
+    const Answer sent = ask("POST", "/a2a/message:send", {{"message", message("fail")}}, red);
+    ASSERT_EQ(sent.status, 200) << sent.text;
+    const std::string target = "/a2a/tasks/" + sent.json["task"]["id"].get<std::string>();
+    EXPECT_EQ(ask("GET", target, {}, red).status, 200);
+    for (const char *verb : {"", ":cancel", ":subscribe"}) {
+        EXPECT_EQ(ask(*verb == '\0' ? "GET" : "POST", target + verb, {}, blue).status, 404) << verb;
+    }
+    EXPECT_EQ(ask("GET", target + "/pushNotificationConfigs", {}, blue).status, 404);
+    EXPECT_EQ(ask("GET", "/a2a/tasks", {}, blue).json["totalSize"], 0);
+    const Answer nobody = ask("GET", target);
+    EXPECT_EQ(nobody.status, 401);
+    EXPECT_EQ(nobody.json["error"]["status"], "UNAUTHENTICATED");
+    EXPECT_EQ(ask("POST", "/a2a", {{"jsonrpc", "2.0"}, {"id", 1}, {"method", "ListTasks"}}).status, 401);
+    const Answer card = ask("GET", "/.well-known/agent-card.json");
+    EXPECT_EQ(card.status, 200) << "the card is for everybody";
+    EXPECT_TRUE(card.json.contains("securityRequirements"));
+}
+
+// --- webhooks ---
+
+class A2aPushTest : public A2aTest {
+  protected:
+    A2aPushTest() { options_.a2a_private_hooks = true; }
+    void SetUp() override {
+        hooks_ = http::start_server(
+            {http::make_route("POST", "/hook", [this](const http::HttpRequest &request, http::HttpResponder &responder) {
+                const std::scoped_lock lock(mutex_);
+                if (refusals_ > 0) {
+                    --refusals_;
+                    responder.send({.status = 500, .headers = {}, .body = ""});
+                } else {
+                    got_.push_back(request);
+                    responder.send({.status = 200, .headers = {}, .body = ""});
+                }
+                return Result<void>{};
+            })});
+        A2aTest::SetUp();
+    }
+    OrderedJson hook() const {
+        return {{"url", hooks_->address() + "/hook"},
+                {"token", "t0ken"},
+                {"authentication", {{"scheme", "Bearer"}, {"credentials", "secret"}}}};
+    }
+    std::vector<http::HttpRequest> got(std::size_t count) {
+        EXPECT_TRUE(http::eventually([&] {
+            const std::scoped_lock lock(mutex_);
+            return got_.size() >= count;
+        }));
+        const std::scoped_lock lock(mutex_);
+        return got_;
+    }
+
+    std::unique_ptr<http::HttpServer> hooks_;
+    std::vector<http::HttpRequest> got_;  // guarded by mutex_
+    int refusals_ = 0;                    // likewise
+};
+
+TEST_F(A2aPushTest, WebhooksHearOfEachChangeInOrder) {
+    {
+        const std::scoped_lock lock(mutex_);
+        refusals_ = 2;  // tried again, and nothing overtakes it
+    }
+    const OrderedJson sent =
+        call("SendMessage", {{"message", message("hello")}, {"configuration", {{"taskPushNotificationConfig", hook()}}}});
+    const auto all = got(3);
+    ASSERT_GE(all.size(), 3U);
+    EXPECT_EQ(all[0].header("authorization"), "Bearer secret");
+    EXPECT_EQ(all[0].header("x-a2a-notification-token"), "t0ken");
+    EXPECT_EQ(all[0].header("content-type"), "application/a2a+json");
+    const OrderedJson first = OrderedJson::parse(all[0].body);
+    EXPECT_EQ(state_of(first["statusUpdate"]), "TASK_STATE_WORKING");
+    EXPECT_EQ(first["statusUpdate"]["taskId"], sent["task"]["id"]);
+    EXPECT_EQ(OrderedJson::parse(all[1].body)["artifactUpdate"]["artifact"]["parts"][0]["text"], answer_in(sent["task"]));
+    EXPECT_EQ(state_of(OrderedJson::parse(all[2].body)["statusUpdate"]), "TASK_STATE_COMPLETED");
+}
+
+TEST_F(A2aPushTest, ConfigurationsAreKeptUntilTheyAreDeleted) {
+    const std::string task = send("approve")["id"];
+    const std::string target = "/a2a/tasks/" + task + "/pushNotificationConfigs";
+    const Answer made = ask("POST", target, hook());
+    ASSERT_EQ(made.status, 200) << made.text;
+    EXPECT_EQ(made.json["taskId"], task);
+    const std::string id = made.json["id"];
+    restart();
+    EXPECT_EQ(ask("GET", target + "/" + id).json, made.json);
+    EXPECT_EQ(ask("GET", target).json["configs"].size(), 1U);
+    EXPECT_EQ(call("ListTaskPushNotificationConfigs", {{"taskId", task}})["configs"][0], made.json);
+    EXPECT_EQ(answer_in(send("yes", {{"taskId", task}})), "It was allowed.");
+    EXPECT_GE(got(3).size(), 3U);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("DELETE", target + "/" + id).status, 200) << "deleting twice is deleting once";
+    EXPECT_EQ(ask("GET", target + "/" + id).status, 404);
+    EXPECT_EQ(call("GetTaskPushNotificationConfig", {{"taskId", task}, {"id", id}})["error"]["code"], -32001);
+    EXPECT_EQ(ask("POST", "/a2a/tasks/nothing/pushNotificationConfigs", hook()).status, 404);
+}
+
+TEST_F(A2aPushTest, ThreePointThreeIsToldTheTask) {
+    const std::string task = send("approve")["id"];
+    const OrderedJson config{{"url", hooks_->address() + "/hook"}};
+    ASSERT_FALSE(
+        call_0_3("tasks/pushNotificationConfig/set", {{"taskId", task}, {"pushNotificationConfig", config}}).contains("error"));
+    send("yes", {{"taskId", task}});
+    const OrderedJson last = OrderedJson::parse(got(3).back().body);
+    EXPECT_EQ(last["kind"], "task");
+    EXPECT_EQ(last["status"]["state"], "completed");
+}
+
+TEST_F(A2aTest, HooksMayNotReachThisMachine) {
+    const std::string task = send("approve")["id"];
+    const std::string http = "http://";
+    for (const std::string &url :
+         {http + "127.0.0.1:9/x", http + "localhost/x", http + "[::1]/", http + "10.0.0.1/", std::string("file:///etc/passwd")}) {
+        const OrderedJson refused = call("CreateTaskPushNotificationConfig", {{"taskId", task}, {"url", url}});
+        EXPECT_EQ(refused["error"]["code"], -32602) << url;
+    }
+    EXPECT_EQ(call("SendMessage",
+                   {{"message", message("hello")},
+                    {"configuration", {{"taskPushNotificationConfig", {{"url", "http://127.0.0.1/"}}}}}})["error"]["code"],
+              -32602);
+    EXPECT_EQ(call("ListTasks", {})["totalSize"], 1) << "no task was made";
+}
+
+// --- the compatibility kit ---
+
+class A2aKitTest : public A2aTest {
+  protected:
+    A2aKitTest() { options_.a2a_test_mode = true; }
+    OrderedJson kit(const char *prefix, const OrderedJson &members = OrderedJson::object()) {
+        OrderedJson all = members;
+        all["messageId"] = std::string(prefix) + "-1f";
+        return call("SendMessage", {{"message", message("x", all)}});
+    }
+};
+
+TEST_F(A2aKitTest, BehavesAsTheMessageAsksFor) {
+    EXPECT_FALSE(ask("GET", "/.well-known/agent-card.json", {}, "A2A-Version: \r\n").json.contains("url"));
+    const OrderedJson complete = kit("tck-complete-task")["task"];
+    EXPECT_EQ(state_of(complete), "TASK_STATE_COMPLETED");
+    EXPECT_EQ(complete["status"]["message"]["parts"][0]["text"], "Hello from TCK");
+    EXPECT_EQ(answer_in(kit("tck-artifact-text")["task"]), "Generated text content");
+    EXPECT_EQ(kit("tck-artifact-file")["task"]["artifacts"][0]["parts"][0]["raw"], "VENL");
+    EXPECT_EQ(kit("tck-artifact-file-url")["task"]["artifacts"][0]["parts"][0]["url"], "https://example.com/output.txt");
+    EXPECT_EQ(kit("tck-artifact-data")["task"]["artifacts"][0]["parts"][0]["data"]["count"], 42);
+    EXPECT_EQ(kit("tck-message-response")["message"]["parts"][0]["text"], "Direct message response");
+    const Answer alone =
+        ask("POST", "/a2a/message:stream", {{"message", message("x", {{"messageId", "tck-message-response-1"}})}});
+    ASSERT_EQ(events_in(alone.text).size(), 1U) << alone.text;
+    EXPECT_TRUE(events_in(alone.text)[0].contains("message"));
+    EXPECT_EQ(state_of(kit("tck-reject-task")["task"]), "TASK_STATE_REJECTED");
+    const OrderedJson asks = kit("tck-input-required")["task"];
+    EXPECT_EQ(state_of(asks), "TASK_STATE_INPUT_REQUIRED");
+    EXPECT_EQ(state_of(kit("tck-complete-task", {{"taskId", asks["id"]}})["task"]), "TASK_STATE_COMPLETED");
+    const Answer chunks =
+        ask("POST", "/a2a/message:stream", {{"message", message("x", {{"messageId", "tck-stream-artifact-chunked-1"}})}});
+    const std::vector<OrderedJson> events = events_in(chunks.text);
+    ASSERT_EQ(events.size(), 5U) << chunks.text;
+    EXPECT_EQ(events[2]["artifactUpdate"]["lastChunk"], false);
+    EXPECT_EQ(events[3]["artifactUpdate"]["append"], true);
+    EXPECT_EQ(answer_in(get(events[0]["task"]["id"])), "chunk-1 chunk-2");
+}
+
+}  // namespace
+}  // namespace engram::server

@@ -1,0 +1,209 @@
+#include "teams/remote_agents.h"
+
+#include <algorithm>
+#include <format>
+#include <utility>
+
+#include "chat/bounded_json.h"
+#include "core/field_hasher.h"
+#include "teams/run_json.h"
+
+namespace engram {
+namespace {
+
+using protocol::a2a::TaskState;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::minutes kAskAgain{1};  // after a server couldn't say what its agent does
+constexpr std::size_t kMaxMetadataBytes = 1UZ << 20U;
+constexpr std::size_t kMaxChain = 64;
+constexpr std::size_t kMaxDescription = 500;  // bytes: it stands in prompts
+constexpr const char *kOurs = "engram";       // member of a message's or task's metadata
+
+std::string metadata_of(std::span<const std::string> chain, std::string_view home, std::string_view tenant) {
+    OrderedJson names = OrderedJson::array();
+    for (const std::string &one : chain) names.push_back(one.contains('/') ? one : std::format("{}/{}/{}", home, tenant, one));
+    const OrderedJson metadata{{kOurs, {{"chain", std::move(names)}, {"trace", true}}}};
+    return metadata.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+// What of the metadata is Engram's; null: nothing.
+OrderedJson ours_in(std::string_view metadata) {
+    const auto json = parse_bounded_json(metadata, kMaxMetadataBytes);
+    if (metadata.empty() || !json || !json->is_object() || !json->contains(kOurs) || !(*json)[kOurs].is_object()) return {};
+    return (*json)[kOurs];
+}
+
+// A list of it; empty where there is none.
+OrderedJson list_in(std::string_view metadata, const char *name) {
+    const OrderedJson ours = ours_in(metadata);
+    const auto list = ours.find(name);
+    return list == ours.end() || !list->is_array() ? OrderedJson::array() : *list;
+}
+
+// The trace, where the other server gives one.
+std::vector<RunStep> steps_of_metadata(std::string_view metadata) {
+    std::vector<RunStep> steps;
+    for (const OrderedJson &step : list_in(metadata, "steps")) steps.push_back(step_of(step));
+    return steps;
+}
+
+std::string first_bytes(std::string text, std::size_t most) {
+    if (text.size() <= most) return text;
+    std::size_t end = most;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    text.resize(end);
+    return text;
+}
+
+ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
+    ToolOutcome outcome{.text = answer.text(), .delegated = true, .to = name};
+    outcome.steps = steps_of_metadata(answer.metadata());
+    const auto failed = [&](std::string_view how) {
+        outcome.failed = true;
+        const std::string why = answer.status_text();
+        const std::string said = answer.text() == why ? std::string() : answer.text();
+        outcome.text =
+            std::format("{} {}{}{}", name, how, why.empty() ? "." : ": " + why, said.empty() ? "" : "\nIt said so far: " + said);
+    };
+    switch (answer.state()) {
+        case TaskState::input_required:
+            outcome.text = std::format("{} asks back: {}\n(Its task goes on when you give it the answer.)", name, answer.text());
+            break;
+        case TaskState::auth_required: failed("wants an authorization that it hasn't got"); break;
+        case TaskState::failed: failed("failed"); break;
+        case TaskState::rejected: failed("rejects the task"); break;
+        case TaskState::canceled: failed("was stopped"); break;
+        case TaskState::submitted:
+        case TaskState::working:
+        case TaskState::completed: break;
+    }
+    return outcome;
+}
+
+}  // namespace
+
+struct RemoteAgents::Remote {
+    explicit Remote(a2a::RemoteConfig of) : client(std::move(of)) {}
+
+    a2a::Client client;
+    std::mutex mutex;
+    std::string description;           // guarded by mutex
+    Clock::time_point ask_again = {};  // likewise
+};
+
+RemoteAgents::RemoteAgents(std::vector<a2a::RemoteConfig> agents, TeamStore &store) : store_(store) {
+    for (a2a::RemoteConfig &config : agents) remotes_.push_back(std::make_unique<Remote>(std::move(config)));
+}
+RemoteAgents::~RemoteAgents() = default;
+
+RemoteAgents::Remote *RemoteAgents::find(std::string_view tenant, std::string_view name) const {
+    const auto found = std::ranges::find_if(remotes_, [&](const auto &remote) {
+        const a2a::RemoteConfig &config = remote->client.config();
+        return config.name == name && std::ranges::contains(config.tenants, tenant);
+    });
+    return found == remotes_.end() ? nullptr : found->get();
+}
+
+bool RemoteAgents::has(std::string_view tenant, std::string_view name) const { return find(tenant, name) != nullptr; }
+
+// Its card's description, which is kept.
+Result<std::string> RemoteAgents::learn(Remote &remote, const std::stop_token &stop) {
+    const a2a::RemoteConfig &config = remote.client.config();
+    ENGRAM_ASSIGN(const protocol::a2a::ServerCard card, remote.client.card(stop));
+    std::string description = first_bytes(card.description.empty() ? card.name : card.description, kMaxDescription);
+    static_cast<void>(store_.keep_tools("a2a:" + config.name, config.url, description));  // known anew after a restart otherwise
+    return description;
+}
+
+std::string RemoteAgents::description(std::string_view tenant, std::string_view name) {
+    Remote *remote = find(tenant, name);
+    if (remote == nullptr) return {};
+    const a2a::RemoteConfig &config = remote->client.config();
+    if (!config.description.empty()) return config.description;
+    const std::scoped_lock lock(remote->mutex);
+    if (!remote->description.empty() || Clock::now() < remote->ask_again) return remote->description;
+    const auto known = store_.known_tools("a2a:" + config.name, config.url);
+    if (known && *known) {
+        remote->description = **known;
+    } else if (auto learned = learn(*remote, {})) {
+        remote->description = std::move(*learned);
+    } else {
+        remote->ask_again = Clock::now() + kAskAgain;
+    }
+    return remote->description;
+}
+
+ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &name, const std::string &task,
+                              std::span<const std::string> chain) {
+    Remote &remote = *find(context.agent.tenant, name);
+    const RemotePair pair{
+        .tenant = context.agent.tenant, .agent = context.agent.id, .agent_created_ms = context.agent.created_ms, .remote = name};
+    const auto trouble = [&](const Error &error) {
+        return ToolOutcome{
+            .text = std::format("{} could not be asked: {}", name, error.message), .failed = true, .delegated = true, .to = name};
+    };
+    auto talk = store_.remote_talk(pair);
+    if (!talk) return trouble(talk.error());
+    const a2a::Hearing hearing{.text =
+                                   [&](std::string_view piece) {
+                                       ChatText text;
+                                       text.text = piece;
+                                       if (context.sink) context.sink(RunAnswering{.agent = name, .event = std::move(text)});
+                                   },
+                               .begun =
+                                   [&](const std::string &begun) {
+                                       if (begun != talk->context)
+                                           static_cast<void>(store_.keep_remote_talk(pair, {.context = begun}));
+                                   }};
+    a2a::Question question{.text = task, .context_id = talk->context, .task_id = talk->task};
+    question.metadata = metadata_of(chain, store_.identity(), pair.tenant);
+    auto answer = remote.client.ask(question, hearing, context.stop);
+    if (!answer && answer.error().code == ErrorCode::not_found && !question.task_id.empty()) {
+        question.task_id.clear();  // whatever waited there is gone
+        answer = remote.client.ask(question, hearing, context.stop);
+    }
+    if (!answer) return trouble(answer.error());
+    const bool waits = answer->state() == TaskState::input_required;
+    const RemoteTalk now{.context = answer->context_id().empty() ? talk->context : answer->context_id(),
+                         .task = waits ? answer->task_id() : std::string()};
+    if (now != *talk) {
+        if (const auto kept = store_.keep_remote_talk(pair, now); !kept) return trouble(kept.error());
+    }
+    return outcome_of(name, *answer);
+}
+
+std::vector<RemoteAgents::Look> RemoteAgents::look(std::string_view tenant, const std::stop_token &stop) {
+    std::vector<Look> looks;
+    for (const auto &remote : remotes_) {
+        const a2a::RemoteConfig &config = remote->client.config();
+        if (!std::ranges::contains(config.tenants, tenant)) continue;
+        Look look{.name = config.name, .url = config.url, .description = config.description, .trouble = ""};
+        auto learned = learn(*remote, stop);
+        if (!learned) {
+            look.trouble = learned.error().message;
+        } else if (look.description.empty()) {
+            look.description = std::move(*learned);
+        }
+        looks.push_back(std::move(look));
+    }
+    return looks;
+}
+
+std::vector<std::string> chain_of_metadata(std::string_view metadata, std::string_view home, std::string_view tenant) {
+    std::vector<std::string> chain;
+    const std::string here = std::format("{}/{}/", home, tenant);
+    for (const OrderedJson &one : list_in(metadata, "chain")) {
+        if (!one.is_string() || chain.size() == kMaxChain) continue;
+        const auto &name = one.get_ref<const std::string &>();
+        chain.push_back(name.starts_with(here) ? name.substr(here.size()) : name);
+    }
+    return chain;
+}
+
+bool wants_trace(std::string_view metadata) {
+    const OrderedJson ours = ours_in(metadata);
+    return ours.is_object() && ours.value("trace", OrderedJson()) == true;
+}
+
+}  // namespace engram

@@ -1,0 +1,193 @@
+// Colleagues at another server, which here says what the test wants; with a real one: server/a2a_test and tests/delegation_test.
+#include "teams/remote_agents.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "agents/testing_manager.h"
+#include "http/testing/test_server.h"
+#include "teams/colleagues.h"
+#include "teams/testing_runs.h"
+
+namespace engram {
+namespace {
+
+using namespace testing;
+using http::HttpRequest;
+using http::HttpResponder;
+
+class RemoteAgentsTest : public ::testing::Test {
+  protected:
+    RemoteAgentsTest() {
+        open();
+        AgentSpec spec{.id = "a"};
+        spec.card.colleagues = {"legal"};
+        must(manager_->create(spec));
+    }
+
+    void open() {
+        remotes_.reset();
+        store_ = must(TeamStore::open(home_.path() / "teams.db"));
+        a2a::RemoteConfig config{.name = "legal", .url = server_->address() + "/legal"};
+        remotes_ = std::make_unique<RemoteAgents>(std::vector{config}, *store_);
+        colleagues_ = std::make_unique<Colleagues>(remotes_.get());
+        runner_ = std::make_unique<Runner>(std::vector<ToolSource *>{colleagues_.get()});
+        colleagues_->set_runner(*runner_);
+    }
+
+    Result<void> card(const HttpRequest &, HttpResponder &responder) {
+        ++cards_;
+        if (down_) return fail(ErrorCode::io, "down");
+        responder.send({.body = std::format(R"({{"name":"legal","description":"Reads contracts.",
+            "supportedInterfaces":[{{"url":"{}/legal","protocolBinding":"JSONRPC","protocolVersion":"1.0"}}]}})",
+                                            server_->address())});
+        return {};
+    }
+    Result<void> rpc(const HttpRequest &request, HttpResponder &responder) {
+        if (down_) return fail(ErrorCode::io, "down");
+        const OrderedJson body = OrderedJson::parse(request.body);
+        const std::scoped_lock lock(mutex_);
+        asked_.push_back(body["params"]["message"]);
+        responder.send({.body = OrderedJson{{"jsonrpc", "2.0"}, {"id", 1}, {"result", {{"task", answer_}}}}.dump()});
+        return {};
+    }
+    static OrderedJson task(const std::string &state, const std::string &text) {
+        return {{"id", "t1"},
+                {"contextId", "c1"},
+                {"status", {{"state", state}}},
+                {"artifacts", {{{"artifactId", "x"}, {"parts", {{{"text", text}}}}}}},
+                {"metadata",
+                 {{"engram", {{"steps", {{{"kind", "answer"}, {"agent", "lawyer"}, {"answer", text}, {"prompt_tokens", 7}}}}}}}}};
+    }
+
+    // The agent gives work away, and answers when it has the result.
+    RunResult run(std::vector<std::string> chain = {}) {
+        RunRequest request{.agent = "a", .messages = {{.role = "user", .content = "Is it sound?"}}};
+        request.sampling.grammar = calling({R"({"name": "delegate_to", "arguments": {"agent": "legal", "task": "Read it."}})"});
+        request.limits.steps = 1;
+        request.max_tokens = 200;
+        request.chain = std::move(chain);
+        must(runner_->run(*manager_, request));
+        request.messages.clear();
+        request.sampling.grammar = saying("It is.");
+        request.limits.steps = 24;
+        return must(runner_->run(*manager_, request));
+    }
+
+    std::mutex mutex_;
+    std::vector<OrderedJson> asked_;  // messages
+    OrderedJson answer_ = task("TASK_STATE_COMPLETED", "It is sound.");
+    std::atomic<int> cards_ = 0;
+    std::atomic<bool> down_ = false;
+    std::unique_ptr<http::HttpServer> server_ = http::start_server(
+        {http::make_route("GET", "/legal/.well-known/agent-card.json", [this](const auto &q, auto &r) { return card(q, r); }),
+         http::make_route("POST", "/legal", [this](const auto &q, auto &r) { return rpc(q, r); })});
+    TemporaryFolder home_;
+    std::unique_ptr<AgentManager> manager_ = open_manager(tiny_manager(home_.path()));
+    std::unique_ptr<TeamStore> store_;
+    std::unique_ptr<RemoteAgents> remotes_;
+    std::unique_ptr<Colleagues> colleagues_;
+    std::unique_ptr<Runner> runner_;
+};
+
+TEST_F(RemoteAgentsTest, WorkGoesThereAndComesBackWithItsTrace) {
+    const RunResult done = run();
+    ASSERT_EQ(done.steps.size(), 2U);
+    const RunStep &given = done.steps[0];
+    EXPECT_EQ(given.kind, RunStep::Kind::delegation);
+    EXPECT_EQ(given.name + ": " + given.output, "legal: It is sound.");
+    EXPECT_FALSE(given.failed);
+    ASSERT_EQ(given.steps.size(), 1U);
+    EXPECT_EQ(given.steps[0].agent + given.steps[0].output, "lawyerIt is sound.");
+    EXPECT_EQ(given.steps[0].prompt_tokens, 7U);
+    ASSERT_EQ(asked_.size(), 1U);
+    EXPECT_EQ(asked_[0]["parts"][0]["text"], "Read it.");
+    EXPECT_EQ(asked_[0]["metadata"]["engram"]["chain"], OrderedJson::array({store_->identity() + "/default/a"}));
+    EXPECT_EQ(asked_[0]["metadata"]["engram"]["trace"], true);
+}
+
+TEST_F(RemoteAgentsTest, ItsConversationGoesOnAfterARestart) {
+    run();
+    const std::string home = store_->identity();
+    open();
+    EXPECT_EQ(store_->identity(), home);
+    run();
+    ASSERT_EQ(asked_.size(), 2U);
+    EXPECT_FALSE(asked_[0].contains("contextId"));
+    EXPECT_EQ(asked_[1]["contextId"], "c1");
+    // An agent that is made anew has nothing to do with the earlier one.
+    must(manager_->remove("a"));
+    AgentSpec spec{.id = "a"};
+    spec.card.colleagues = {"legal"};
+    must(manager_->create(spec));
+    run();
+    EXPECT_FALSE(asked_[2].contains("contextId"));
+}
+
+TEST_F(RemoteAgentsTest, WhoAsksBackIsAnsweredInTheSameTask) {
+    answer_ = task("TASK_STATE_INPUT_REQUIRED", "Which contract?");
+    const RunResult asked = run();
+    EXPECT_TRUE(asked.steps[0].output.starts_with("legal asks back: Which contract?")) << asked.steps[0].output;
+    answer_ = task("TASK_STATE_COMPLETED", "It is sound.");
+    open();
+    run();
+    run();
+    ASSERT_EQ(asked_.size(), 3U);
+    EXPECT_EQ(asked_[1]["taskId"], "t1");
+    EXPECT_FALSE(asked_[2].contains("taskId")) << "that task is over";
+}
+
+TEST_F(RemoteAgentsTest, TroubleIsToldToTheModel) {
+    answer_ = task("TASK_STATE_FAILED", "half of it");
+    RunResult done = run();
+    EXPECT_TRUE(done.steps[0].failed);
+    EXPECT_EQ(done.steps[0].output, "legal failed.\nIt said so far: half of it");
+    EXPECT_EQ(done.text, "It is.") << "the run goes on";
+    down_ = true;
+    open();
+    done = run();
+    EXPECT_TRUE(done.steps[0].output.starts_with("legal could not be asked: ")) << done.steps[0].output;
+}
+
+// What it does stands in the front of the prompt: it doesn't change when the server is down.
+TEST_F(RemoteAgentsTest, ItsDescriptionIsRemembered) {
+    const auto described = [&] { return colleagues_->tools(*manager_, must(manager_->get("a"))).at(0).description; };
+    const std::string before = described();
+    EXPECT_TRUE(before.ends_with("\n- legal: Reads contracts.")) << before;
+    EXPECT_EQ(cards_, 1);
+    down_ = true;
+    open();
+    EXPECT_EQ(described(), before);
+    EXPECT_EQ(cards_, 1) << "nobody had to be asked";
+    const auto looks = remotes_->look("default", {});
+    ASSERT_EQ(looks.size(), 1U);
+    EXPECT_FALSE(looks[0].trouble.empty());
+    EXPECT_TRUE(remotes_->look("another", {}).empty());
+    EXPECT_FALSE(remotes_->has("another", "legal"));
+}
+
+TEST_F(RemoteAgentsTest, WorkIsNotHandedOnForEver) {
+    const RunResult done = run({"home-x/default/b", "home-y/default/c", "home-x/default/d"});
+    EXPECT_TRUE(done.steps[0].failed);
+    EXPECT_TRUE(done.steps[0].output.starts_with("Work may be handed on 3 times")) << done.steps[0].output;
+    EXPECT_TRUE(asked_.empty());
+    run({"home-x/default/b"});
+    ASSERT_EQ(asked_.size(), 1U);
+    EXPECT_EQ(asked_[0]["metadata"]["engram"]["chain"][0], "home-x/default/b") << "those who wait above are told on";
+}
+
+TEST(ChainOfMetadata, KnowsItsOwn) {
+    const auto chain = [](std::string_view metadata) { return chain_of_metadata(metadata, "home-1", "default"); };
+    EXPECT_EQ(chain(R"({"engram":{"chain":["home-1/default/a","home-2/default/a","home-1/other/a",3]}})"),
+              (std::vector<std::string>{"a", "home-2/default/a", "home-1/other/a"}));
+    EXPECT_TRUE(wants_trace(R"({"engram":{"trace":true}})"));
+    EXPECT_FALSE(wants_trace(R"({"engram":{"trace":1}})"));
+    EXPECT_FALSE(wants_trace(""));
+    for (const char *none : {"", "{", "[]", R"({"engram":3})", R"({"engram":{"chain":"a"}})", R"({"other":{}})"}) {
+        EXPECT_TRUE(chain(none).empty()) << none;
+    }
+}
+
+}  // namespace
+}  // namespace engram

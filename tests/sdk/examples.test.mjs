@@ -1,0 +1,64 @@
+// The examples, as somebody runs them who reads them.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFile, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { Server } from "./server.mjs";
+
+const kExamples = process.env.ENGRAM_EXAMPLES;
+let folder, environment;
+before(async () => {
+  folder = await realpath(await mkdtemp(path.join(tmpdir(), "engram-examples-")));
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith("ENGRAM_"));
+  environment = { ...Object.fromEntries(others), ENGRAM: process.env.ENGRAM_PROGRAM, ENGRAM_THREADS: "1", ENGRAM_CONTEXT: "8192", ENGRAM_TEMP: "0" };
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+function run(command, args, more = {}) {
+  const done = spawnSync(command, args, { encoding: "utf8", timeout: 60_000, env: { ...environment, ...more } });
+  assert.equal(done.status, 0, `${command} ${args.join(" ")}: ${done.stdout}${done.stderr}`);
+  return done.stdout;
+}
+
+test("two servers", () => {
+  const both = [path.join(kExamples, "two_servers.py"), path.join(folder, "two")];
+  assert.match(run("python3", both), /code word is zarimo.*\nkeeper: .*\n.*\nchief to keeper: What is my code word\?\nkeeper: .*zarimo/);
+  const [, asked, cached] = run("python3", both).match(/^chief to keeper: What is my code word\?\nkeeper: (.*)\n\((\d+) of \d+ tokens/);
+  assert.match(asked, /zarimo/, "both were started anew");
+  assert.ok(Number(cached) > 20, cached);
+});
+
+test("a team", async () => {
+  const home = { ENGRAM_HOME: path.join(folder, "team"), FILES: folder };
+  const engram = (...words) => run(environment.ENGRAM, words, home);
+  await writeFile(path.join(folder, "tides.txt"), "High tide is at noon.\n");
+  const team = path.join(kExamples, "team");
+  assert.match(engram("agent", "apply", path.join(team, "agents")), /clerk/);
+  assert.match(engram("agent", "find", "harbour"), /pilot/);
+  assert.match(engram("tools", "--mcp-config", path.join(team, "mcp.json")), /files\/read_text_file/);
+  engram("act", "clerk", "--mcp-config", path.join(team, "mcp.json"), "The code word for project Heron is zarimo. Please remember it.");
+  assert.match(engram("act", "clerk", "--mcp-config", path.join(team, "mcp.json"), "What is the code word for project Heron?"), /zarimo/);
+});
+
+// They find their packages beside this file.
+async function client(name, ...args) {
+  const copy = path.resolve(`example-${name}`);
+  await copyFile(path.join(kExamples, "clients", name), copy);
+  return run(process.execPath, [copy, ...args]);
+}
+
+test("clients", async () => {
+  const server = await Server.start();
+  try {
+    const mcp = await client("mcp.mjs", `${server.url}/mcp`);
+    assert.match(mcp, /tools: list_agents, find_agents/);
+    assert.match(mcp, /ledger: .*zarimo/);
+    assert.match(mcp, /assistant: /);
+    assert.match(await client("a2a.mjs", server.url), /the answer: .*zarimo/);
+  } finally {
+    await server.stop();
+  }
+});
