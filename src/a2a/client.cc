@@ -14,7 +14,6 @@ namespace engram::a2a {
 
 using namespace protocol::a2a;
 using protocol::Field;
-using protocol::a2a::Message;
 
 namespace {
 

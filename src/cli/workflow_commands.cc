@@ -84,7 +84,7 @@ void show_event(const WorkflowArguments &arguments, const Context &context, cons
 }
 
 // What a model may have said, for where it goes.
-std::string shown(const Context &context, std::string text) { return context.out.terminal_out() ? printable(text) : text; }
+std::string shown(const Context &context, const std::string &text) { return context.out.terminal_out() ? printable(text) : text; }
 
 std::string outputs_text(const RunRow &run) {
     const OrderedJson outputs = OrderedJson::parse(run.outputs.empty() ? "{}" : run.outputs, nullptr, false);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <format>
@@ -60,10 +59,10 @@ bool is_public_v6(std::span<const std::uint8_t> a) {
 bool is_private_host(std::string host) {
     if (host == "localhost" || host.ends_with(".localhost")) return true;
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    sockaddr_in v4{.sin_family = AF_INET};
-    if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) return !is_public_address(*std::bit_cast<const sockaddr *>(&v4));
-    sockaddr_in6 v6{.sin6_family = AF_INET6};
-    if (inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) == 1) return !is_public_address(*std::bit_cast<const sockaddr *>(&v6));
+    in_addr v4{};
+    if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return !is_public_v4(ntohl(v4.s_addr));
+    in6_addr v6{};
+    if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return !is_public_v6(v6.s6_addr);
     return false;
 }
 

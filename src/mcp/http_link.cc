@@ -58,7 +58,7 @@ class HttpLink final : public Link {
     http::FetchRequest request(std::string method, const Asking &asking) const;
     Result<http::FetchReply> fetch(const http::FetchRequest &request, Exchange &exchange);
     void take(std::string_view text, Exchange &exchange);
-    void refuse(const RpcRequest &request);
+    void refuse(const RpcRequest &asked);
     Result<void> resume(Exchange &exchange);
     void end_session();
     Result<http::Fetcher> fetcher();

@@ -62,7 +62,7 @@ std::vector<std::string> environment_of(const ServerConfig &config) {
     }
     for (const auto &[name, value] : config.env) variables[name] = value;
     std::vector<std::string> list;
-    for (const auto &[name, value] : variables) list.push_back(name + "=" + value);
+    for (const auto &[name, value] : variables) list.push_back(std::format("{}={}", name, value));
     return list;
 }
 
@@ -154,7 +154,7 @@ StdioLink::~StdioLink() {
     if (!child_) return;
     asio::post(io_, [this] {
         boost::system::error_code ignored;
-        input_.close(ignored);
+        static_cast<void>(input_.close(ignored));
     });
     boost::system::error_code ignored;
     const pid_t group = child_->id();

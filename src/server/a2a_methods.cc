@@ -14,7 +14,6 @@ namespace engram::server {
 
 using namespace protocol::a2a;
 using protocol::Field;
-using protocol::a2a::Message;  // not the transcript's
 
 namespace {
 
@@ -45,7 +44,8 @@ std::string url_of(const http::HttpRequest &request, bool tls, const std::option
 }  // namespace
 
 http::HttpAnswer A2aBinding::answer(OrderedJson result) const {
-    http::HttpAnswer answer = json_answer(dump(rpc ? rpc_result(id, std::move(result)) : result));
+    if (rpc) result = rpc_result(id, std::move(result));
+    http::HttpAnswer answer = json_answer(dump(result));
     if (!rpc) answer.headers = {{"content-type", media_type}};
     return answer;
 }
@@ -61,7 +61,8 @@ http::HttpAnswer A2aBinding::error(const A2aError &error) const {
 
 std::string A2aBinding::frame(const StreamEvent &event) const {
     OrderedJson json = event_json(event, dialect);
-    return std::format("data: {}\n\n", dump(rpc ? rpc_result(id, std::move(json)) : json));
+    if (rpc) json = rpc_result(id, std::move(json));
+    return std::format("data: {}\n\n", dump(json));
 }
 
 A2aResult<bool> A2aMethods::call(const http::HttpRequest &request, http::HttpResponder &responder, const A2aCall &call,

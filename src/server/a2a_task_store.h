@@ -38,9 +38,9 @@ class A2aTaskStore {
     static Result<std::unique_ptr<A2aTaskStore>> open(const std::filesystem::path &file);
 
     // A new task with its history. already_exists: never, ids are random; then `corrupt`.
-    Result<void> create(const StoredTask &task);
+    Result<void> create(const StoredTask &stored);
     // Its status, artifacts, metadata and pending calls as they are now, and the messages of its history from the `known`-th on.
-    Result<void> update(const StoredTask &task, std::size_t known);
+    Result<void> update(const StoredTask &stored, std::size_t known);
     Result<std::optional<StoredTask>> find(std::string_view tenant, std::string_view id);
 
     struct Query {
@@ -67,10 +67,10 @@ class A2aTaskStore {
   private:
     explicit A2aTaskStore(sqlite::Database database) : database_(std::move(database)) {}
     Result<void> prepare();
-    Result<void> put_messages(const StoredTask &task, std::size_t known);
+    Result<void> put_messages(const StoredTask &stored, std::size_t known);
     Result<std::optional<StoredTask>> read(sqlite::Run &run, bool whole);
-    Result<void> read_history(StoredTask &task);
-    Result<void> remove_rows(const std::string &where_sql);
+    Result<void> read_history(StoredTask &stored);
+    Result<void> remove_rows(const std::string &which);
 
     std::mutex mutex_;  // for all that follows
     sqlite::Database database_;

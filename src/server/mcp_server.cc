@@ -9,7 +9,6 @@ namespace engram::server {
 
 using namespace protocol;
 namespace mcp = protocol::mcp;
-using mcp::CallMeta;
 using mcp::Era;
 
 namespace {

@@ -53,14 +53,14 @@ std::unique_ptr<McpSession::Under> McpSession::begin(const RpcId &id, std::stop_
 }
 
 void McpSession::cancel(const RpcId &id) {
-    std::stop_source stop(std::nostopstate);
+    std::optional<std::stop_source> stop;
     {
         const std::scoped_lock lock(mutex_);
         const auto found = requests_.find(id);
         if (found == requests_.end()) return;
-        stop = found->second;
+        stop.emplace(found->second);
     }
-    stop.request_stop();  // its callbacks may want the lock
+    stop->request_stop();  // its callbacks may want the lock
 }
 
 void McpSession::cancel_all() {

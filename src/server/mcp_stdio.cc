@@ -16,7 +16,6 @@
 namespace engram {
 
 using namespace protocol;
-using server::McpCall;
 using server::McpServer;
 using server::McpSession;
 

@@ -52,7 +52,7 @@ struct ToolServers::Server {
 ToolServers::ToolServers(std::vector<mcp::ServerConfig> servers, TeamStore &store) : store_(store) {
     for (mcp::ServerConfig &config : servers) {
         const std::string digest = digest_of(config);
-        servers_.push_back(std::unique_ptr<Server>(new Server{.config = std::move(config), .digest = digest}));
+        servers_.push_back(std::make_unique<Server>(std::move(config), digest));
     }
 }
 ToolServers::~ToolServers() = default;

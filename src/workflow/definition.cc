@@ -4,7 +4,7 @@
 #include <array>
 #include <format>
 #include <map>
-#include <memory>
+#include <optional>
 
 #include "chat/json_grammar.h"
 #include "core/ids.h"
@@ -20,13 +20,13 @@ constexpr auto kInputTypes = std::to_array<std::pair<std::string_view, InputType
                                                                                     {"list", InputType::list},
                                                                                     {"json", InputType::json}});
 
-// What a value is as an input of this type; null: it isn't one. Texts come from the command line as well, where all are texts.
-using Typed = std::unique_ptr<const OrderedJson>;
+// What a value is as an input of this type; nullopt: it isn't one. Texts come from the command line as well, where all are texts.
+using Typed = std::optional<OrderedJson>;
 Typed as_input(InputType type, const OrderedJson &value) {
-    const auto is = [&](bool right) { return right ? std::make_unique<const OrderedJson>(value) : nullptr; };
+    const auto is = [&](bool right) { return right ? Typed(std::in_place, value) : Typed(); };
     switch (type) {
         case InputType::text:
-            if (value.is_number() || value.is_boolean()) return std::make_unique<const OrderedJson>(value.dump());
+            if (value.is_number() || value.is_boolean()) return Typed(std::in_place, value.dump());
             return is(value.is_string());
         case InputType::number:
             if (value.is_number()) return is(true);
@@ -41,11 +41,11 @@ Typed as_input(InputType type, const OrderedJson &value) {
             if (!value.is_string()) return is(true);
             break;
     }
-    if (!value.is_string()) return nullptr;
+    if (!value.is_string()) return std::nullopt;
     const auto read = parse_bounded_json(value.get_ref<const std::string &>(), kMaxTextBytes);
-    if (!read) return nullptr;
-    if (type == InputType::json) return std::make_unique<const OrderedJson>(*read);
-    return read->is_string() ? nullptr : as_input(type, *read);
+    if (!read) return std::nullopt;
+    if (type == InputType::json) return Typed(std::in_place, *read);
+    return read->is_string() ? Typed() : as_input(type, *read);
 }
 
 class DefinitionReader {

@@ -177,7 +177,7 @@ Result<std::unique_ptr<RunStore>> RunStore::open(const std::filesystem::path &fi
 }
 
 Result<void> RunStore::prepare() {
-    const std::pair<sqlite::Statement *, std::string_view> kStatements[] = {
+    const std::pair<sqlite::Statement *, std::string_view> statements[] = {
         {&insert_,
          "INSERT INTO runs (tenant, id, name, file, definition, inputs, state, error, outputs, created_ms, ended_ms,"
          " cancel_asked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', '', ?8, 0, 0) ON CONFLICT DO NOTHING RETURNING 1"},
@@ -214,7 +214,7 @@ Result<void> RunStore::prepare() {
         {&remove_steps_, "DELETE FROM steps WHERE tenant = ?1 AND run = ?2"},
         {&remove_events_, "DELETE FROM events WHERE tenant = ?1 AND run = ?2"},
     };
-    for (const auto &[statement, sql] : kStatements) {
+    for (const auto &[statement, sql] : statements) {
         ENGRAM_ASSIGN(*statement, database_.prepare(sql));
     }
     return {};

@@ -138,6 +138,6 @@ struct PushConfigName {
 
 // "2025-10-28T10:30:00.000Z".
 std::string timestamp(std::int64_t time_ms);
-std::optional<std::int64_t> time_from(std::string_view timestamp);  // nullopt: it is none, or not UTC
+std::optional<std::int64_t> time_from(std::string_view text);  // a timestamp; nullopt: it is none, or not UTC
 
 }  // namespace engram::protocol::a2a
