@@ -124,7 +124,7 @@ Result<Place> place_of(const std::string &token) {
 Result<std::unique_ptr<A2aTaskStore>> A2aTaskStore::open(const std::filesystem::path &file) {
     const sqlite::FileKind kind{.name = "the file of A2A tasks",
                                 .holds = "tasks and their history",
-                                .application_id = 0x456e6774,  // "Engt"
+                                .application_id = 0x456e6761,  // "Enga"
                                 .migrations = kMigrations};
     ENGRAM_ASSIGN(sqlite::Database database, sqlite::open_file(file, kind));
     std::unique_ptr<A2aTaskStore> store(new A2aTaskStore(std::move(database)));

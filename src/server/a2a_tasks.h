@@ -147,7 +147,7 @@ class A2aTasks {
     void publish(Live &live, const protocol::a2a::StreamEvent &event);
     void save(Live &live);
     void tell_hooks(const Live &live, const protocol::a2a::StreamEvent &event);
-    void release(Live &live);  // of those who wait for it: nothing more comes for now
+    void release(Live &live);  // of those who wait for it: it is over, or needs a message
 
     App &app_;
     const std::unique_ptr<A2aTaskStore> store_;

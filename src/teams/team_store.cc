@@ -84,7 +84,7 @@ Note note_of(const sqlite::Run &run) {
 Result<std::unique_ptr<TeamStore>> TeamStore::open(const std::filesystem::path &file) {
     const sqlite::FileKind kind{.name = "the file of the teams' notes",
                                 .holds = "what agents have written down for each other",
-                                .application_id = 0x456e6774,
+                                .application_id = 0x456e676e,  // "Engn"
                                 .migrations = kMigrations};
     ENGRAM_ASSIGN(sqlite::Database database, sqlite::open_file(file, kind));
     std::unique_ptr<TeamStore> store(new TeamStore(std::move(database)));

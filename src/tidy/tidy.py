@@ -5,6 +5,7 @@
   one layer each.
 - Size: a file has at most 500 lines, a function at most 70. ratchet.txt lists exceptions ("PATH LINES" and "PATH:FUNCTION LINES"); an
   exception may only shrink, and goes when nothing needs it.
+- Each kind of database file has an application_id of its own.
 - Every source beside a CMakeLists.txt is listed in it, so that no test is forgotten.
 - No path of somebody's machine, no address of a host that isn't in HOSTS, no notes to self.
 """
@@ -161,6 +162,14 @@ def check_words(path, text):
             yield f"{path}:{number}: a note to self; do it or open an issue"
 
 
+def check_file_ids(path, text, ids):
+    """Database files are told apart by their application_id: two kinds with one would be taken for each other."""
+    for number in re.findall(r"\bapplication_id = (0x\w+)", text):
+        if number in ids:
+            yield f"{path}: the application_id {number} is that of {ids[number]}"
+        ids.setdefault(number, path)
+
+
 def text_files(root):
     for folder in TEXT_FOLDERS:
         yield from (path for path in sorted((root / folder).rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
@@ -171,7 +180,7 @@ def check_tree(root):
     ratchet_file = root / "src" / "tidy" / "ratchet.txt"
     lines = ratchet_file.read_text().splitlines() if ratchet_file.is_file() else []
     ratchet = {key: int(size) for key, size in (line.rsplit(None, 1) for line in lines if line and not line.startswith("#"))}
-    used = set()
+    used, ids = set(), {}
     for absolute in text_files(root):
         path = absolute.relative_to(root)
         try:
@@ -182,6 +191,7 @@ def check_tree(root):
         if path.suffix in CPP:
             yield from check_includes(path, text)
             yield from check_sizes(path, text, ratchet, used)
+            yield from check_file_ids(path, text, ids)
         if path.suffix == ".cc" and path.parts[0] != "examples":
             yield from check_listed(root, path)
     for key in sorted(set(ratchet) - used):
