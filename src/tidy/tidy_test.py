@@ -70,6 +70,11 @@ class TreeTest(unittest.TestCase):
         self.assert_finds("src/tidy/ratchet.txt", "src/store/a.h 505\n", "at most 505")
         self.assert_finds("src/store/a.h", "", "needs no exception any more")
 
+    def test_each_kind_of_file_has_its_own_id(self):
+        self.assert_finds("src/store/a.h", "kind = {.application_id = 0x11};\n")
+        self.assert_finds("src/store/b.h", "kind = {.application_id = 0x12};\n")
+        self.assert_finds("src/store/b.h", "kind = {.application_id = 0x11};\n", "src/store/b.h: the application_id 0x11 is that of src/store/a.h")
+
     def test_every_source_is_listed(self):
         self.assert_finds("src/store/a.cc", "")
         self.assert_finds("src/store/b.cc", "", "src/store/b.cc: not listed in src/store/CMakeLists.txt")
