@@ -1,4 +1,4 @@
-# What other projects get: libengram (one static library made of the agents layer and everything below it), the public headers, a
+# What other projects get: libengram (one static library made of the teams layer and everything below it), the public headers, a
 # CMake package that finds what the library needs, and the program.
 #
 #     find_package(engram REQUIRED)
@@ -18,6 +18,10 @@ function(engram_find_code out)
       set(prefix ${CMAKE_MATCH_1})
       string(APPEND code "find_dependency(PkgConfig)\n"
         "pkg_check_modules(${prefix} REQUIRED QUIET IMPORTED_TARGET ${${prefix}_MODULE_NAME})\n")
+    elseif(library STREQUAL "Boost::headers")
+      string(APPEND code "find_dependency(Boost CONFIG)\n")
+    elseif(library MATCHES "^Boost::(.*)")
+      string(APPEND code "find_dependency(Boost CONFIG COMPONENTS ${CMAKE_MATCH_1})\n")
     elseif(library MATCHES "^SQLite3?::")
       string(APPEND code "find_dependency(SQLite3)\n")
     elseif(library MATCHES "^([A-Za-z0-9_]+)(::.*)?$")
@@ -27,7 +31,7 @@ function(engram_find_code out)
   set(${out} "${code}" PARENT_SCOPE)
 endfunction()
 
-engram_closure(modules agents)
+engram_closure(modules teams)
 set(libraries Threads::Threads)
 set(objects)
 foreach(module IN LISTS modules)

@@ -4,8 +4,10 @@
 // Each answer and each result is a turn of the agent, committed like any other; while a tool works the agent's memory may leave
 // the context, and what follows computes no more than the result.
 //
-//     Runner runner({&tool_servers, &colleagues, &notes});
-//     auto done = runner.run(agents, {.agent = "analyst", .messages = {{.role = "user", .content = "Look into the log."}}});
+//     auto runner = engram::open_runner({.home = "/var/lib/me"});
+//     auto done = (*runner)->run(agents, {.agent = "analyst", .messages = {{.role = "user", .content = "Look into the log."}}});
+//
+// Work is given to a colleague by the model (the tool `delegate_to`), or by whoever calls run (RunRequest::delegate_to).
 //
 // Threads: run may be called from any thread, for several agents at once; runs of one agent follow each other. Events come on the
 // caller's thread.
@@ -13,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -88,7 +91,8 @@ struct RunRequest {
     // None of them is given work by this run, and they count towards RunLimits::depth.
     std::vector<std::string> chain = {};
     // Not empty: this colleague of the agent's does the work, and the agent itself says nothing; it remembers the task and the
-    // answer. What the tool delegate_to does, without a model that decides to call it. The messages are the user's.
+    // answer. What the tool delegate_to does, without a model that decides to call it. The messages are the user's, and
+    // limits.result_tokens is the most that the colleague answers.
     std::string delegate_to = {};
 };
 
@@ -186,5 +190,20 @@ class Runner {
     std::vector<ToolSource *> sources_;
     std::unique_ptr<RunGates> gates_;
 };
+
+struct RunnerOptions {
+    std::filesystem::path home;  // the AgentManager's, which has made it
+    // JSON with "mcpServers" (tool servers), "a2aAgents" (agents elsewhere), or both; empty: mcp.json in the home folder, if
+    // there is one. docs/TEAMS.md and docs/A2A.md say what may stand there.
+    std::filesystem::path servers = {};
+    // Tools of the program's own, beside those. Where two tools have one name, the servers', notes' and colleagues' is meant.
+    // They outlive the runner.
+    std::vector<ToolSource *> sources = {};
+};
+
+// A runner with all that the agents of a home may have by their cards: the tools of the servers, the notes of their team (kept in
+// teams.db), and their colleagues here and elsewhere. Any tenant's manager of that home may be run with it. No server is started,
+// and nobody is asked, before a run needs it. not_found and invalid_argument: the file; io, corrupt: teams.db.
+Result<std::shared_ptr<Runner>> open_runner(const RunnerOptions &options);
 
 }  // namespace engram

@@ -189,5 +189,5 @@ class Model(nn.Module):
                 x = block(x, cos, sin, mask, dtype)
         return self.output_norm(x)
 
-    def logits(self, hidden):
-        return (hidden.to(torch.bfloat16) @ self.token_embd.weight.to(torch.bfloat16).T).float()
+    def logits(self, hidden, dtype=torch.bfloat16):
+        return (hidden.to(dtype) @ self.token_embd.weight.to(dtype).T).float()

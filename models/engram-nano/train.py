@@ -59,7 +59,25 @@ def place(step):
     return cycle, cycle.rate * min(1.0, (step + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
 
 
+def product_type():
+    """bfloat16 where the processor multiplies it; elsewhere that is emulated, and several times slower than 32 bits."""
+    return torch.bfloat16 if "AVX512" in torch.backends.cpu.get_cpu_capability() else torch.float32
+
+
+def orthogonalised(gradient, coefficients, n_iterations, least_norm):
+    """Muon's direction, all singular values of the gradient near one, computed in 32 bits: torch's own does it in bfloat16."""
+    linear, cubic, quintic = coefficients
+    wide = gradient if gradient.shape[0] <= gradient.shape[1] else gradient.T
+    wide = wide / wide.norm().clamp(min=least_norm)
+    for _ in range(n_iterations):
+        square = wide @ wide.T
+        wide = linear * wide + (cubic * square + quintic * square @ square) @ wide
+    return wide if gradient.shape[0] <= gradient.shape[1] else wide.T
+
+
 def optimizers(model):
+    if product_type() == torch.float32:
+        torch.optim._muon._zeropower_via_newtonschulz = orthogonalised
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embd" not in name]
     others = [p for name, p in model.named_parameters() if p.dim() != 2 or "embd" in name]
     return [torch.optim.Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
@@ -67,8 +85,9 @@ def optimizers(model):
 
 
 def loss_of(model, tokens, wanted, slowed):
-    hidden = model(tokens[:, :-1], slowed)[wanted]
-    return F.cross_entropy(model.logits(hidden), tokens[:, 1:][wanted])
+    dtype = product_type()
+    hidden = model(tokens[:, :-1], slowed, dtype)[wanted]
+    return F.cross_entropy(model.logits(hidden, dtype), tokens[:, 1:][wanted])
 
 
 def save(path, model, steppers, step):

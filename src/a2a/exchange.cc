@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/beginning.h"
 #include "http/event_reader.h"
 #include "http/url.h"
 
@@ -19,10 +20,8 @@ constexpr int kTaskNotFound = -32001;
 constexpr std::size_t kShownBytes = 400;  // of what a server says
 
 std::string shown(std::string_view text) {
-    if (text.size() <= kShownBytes) return std::string(text);
-    std::size_t end = kShownBytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return std::string(text.substr(0, end)) + " …";
+    const std::string_view beginning = beginning_of(text, kShownBytes);
+    return std::string(beginning) + (beginning.size() < text.size() ? " …" : "");
 }
 
 std::string dump(const OrderedJson &json) { return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace); }

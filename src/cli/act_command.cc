@@ -10,6 +10,7 @@
 #include "cli/line_editor.h"
 #include "cli/text_input.h"
 #include "config/options.h"
+#include "core/beginning.h"
 #include "teams/run_json.h"
 #include "teams/teams.h"
 #include "teams/tool_name.h"
@@ -40,7 +41,7 @@ class Show {
         } else if (const auto *begins = std::get_if<RunToolBegins>(&event)) {
             say(std::format("{} calls {} {}", begins->agent, begins->call.name, begins->call.arguments));
         } else if (const auto *ends = std::get_if<RunToolEnds>(&event)) {
-            std::string shown = ends->output.substr(0, kShownOfResult);
+            std::string shown(beginning_of(ends->output, kShownOfResult));
             if (shown.size() < ends->output.size()) shown += " …";
             say(std::format("{} {} {}", ends->call.name, ends->failed ? "failed:" : "says:", shown));
         }

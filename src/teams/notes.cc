@@ -6,6 +6,7 @@
 #include <format>
 
 #include "chat/bounded_json.h"
+#include "core/beginning.h"
 #include "teams/tool_name.h"
 
 namespace engram {
@@ -35,18 +36,10 @@ std::int64_t now_ms() {
 
 ToolOutcome failed(std::string text) { return {.text = std::move(text), .failed = true}; }
 
-// The beginning of a text, at a character's end.
-std::string_view beginning(std::string_view text) {
-    if (text.size() <= kShownOfText) return text;
-    std::size_t end = kShownOfText;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return text.substr(0, end);
-}
-
 std::string list_of(const std::vector<Note> &notes) {
     std::string text;
     for (const Note &note : notes) {
-        const std::string_view shown = beginning(note.text);
+        const std::string_view shown = beginning_of(note.text, kShownOfText);
         text += std::format("{}{} (by {}):\n{}{}", text.empty() ? "" : "\n\n", note.title, note.agent, shown,
                             shown.size() < note.text.size() ? " …" : "");
     }

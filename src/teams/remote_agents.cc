@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "chat/bounded_json.h"
+#include "core/beginning.h"
 #include "core/field_hasher.h"
 #include "teams/run_json.h"
 
@@ -46,14 +47,6 @@ std::vector<RunStep> steps_of_metadata(std::string_view metadata) {
     std::vector<RunStep> steps;
     for (const OrderedJson &step : list_in(metadata, "steps")) steps.push_back(step_of(step));
     return steps;
-}
-
-std::string first_bytes(std::string text, std::size_t most) {
-    if (text.size() <= most) return text;
-    std::size_t end = most;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    text.resize(end);
-    return text;
 }
 
 ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
@@ -111,7 +104,7 @@ bool RemoteAgents::has(std::string_view tenant, std::string_view name) const { r
 Result<std::string> RemoteAgents::learn(Remote &remote, const std::stop_token &stop) {
     const a2a::RemoteConfig &config = remote.client.config();
     ENGRAM_ASSIGN(const protocol::a2a::ServerCard card, remote.client.card(stop));
-    std::string description = first_bytes(card.description.empty() ? card.name : card.description, kMaxDescription);
+    std::string description(beginning_of(card.description.empty() ? card.name : card.description, kMaxDescription));
     static_cast<void>(store_.keep_tools("a2a:" + config.name, config.url, description));  // known anew after a restart otherwise
     return description;
 }

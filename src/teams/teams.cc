@@ -3,20 +3,36 @@
 #include <format>
 
 namespace engram {
+namespace {
 
-Teams::Teams(std::unique_ptr<TeamStore> store, OtherServers servers)
+std::vector<ToolSource *> joined(std::vector<ToolSource *> first, const std::vector<ToolSource *> &more) {
+    first.insert(first.end(), more.begin(), more.end());
+    return first;
+}
+
+}  // namespace
+
+Teams::Teams(std::unique_ptr<TeamStore> store, OtherServers servers, const std::vector<ToolSource *> &sources)
     : store_(std::move(store)),
       tool_servers_(std::move(servers.tools), *store_),
       remote_agents_(std::move(servers.agents), *store_),
       notes_(*store_),
       colleagues_(&remote_agents_),
-      runner_({&tool_servers_, &notes_, &colleagues_}) {
+      runner_(joined({&tool_servers_, &notes_, &colleagues_}, sources)) {
     colleagues_.set_runner(runner_);
 }
 
-Result<std::unique_ptr<Teams>> Teams::open(const std::filesystem::path &home, OtherServers servers) {
+Result<std::unique_ptr<Teams>> Teams::open(const std::filesystem::path &home, OtherServers servers,
+                                           const std::vector<ToolSource *> &sources) {
     ENGRAM_ASSIGN(std::unique_ptr<TeamStore> store, TeamStore::open(home / "teams.db"));
-    return std::unique_ptr<Teams>(new Teams(std::move(store), std::move(servers)));
+    return std::unique_ptr<Teams>(new Teams(std::move(store), std::move(servers), sources));
+}
+
+Result<std::shared_ptr<Runner>> open_runner(const RunnerOptions &options) {
+    ENGRAM_ASSIGN(OtherServers servers, configured_servers(options.servers, options.home));
+    ENGRAM_ASSIGN(std::unique_ptr<Teams> opened, Teams::open(options.home, std::move(servers), options.sources));
+    const std::shared_ptr<Teams> teams = std::move(opened);
+    return std::shared_ptr<Runner>(teams, &teams->runner());
 }
 
 RunAgent Teams::run_agent() {

@@ -25,8 +25,9 @@ struct OtherServers {
 
 class Teams {
   public:
-    // `home` exists. Errors of TeamStore::open.
-    static Result<std::unique_ptr<Teams>> open(const std::filesystem::path &home, OtherServers servers);
+    // `home` exists. `sources`: a program's own tools, which outlive this. Errors of TeamStore::open.
+    static Result<std::unique_ptr<Teams>> open(const std::filesystem::path &home, OtherServers servers,
+                                               const std::vector<ToolSource *> &sources = {});
 
     Runner &runner() { return runner_; }
     RunAgent run_agent();  // the runner's run; not longer than this lives
@@ -36,7 +37,7 @@ class Teams {
     TeamStore &store() { return *store_; }
 
   private:
-    Teams(std::unique_ptr<TeamStore> store, OtherServers servers);
+    Teams(std::unique_ptr<TeamStore> store, OtherServers servers, const std::vector<ToolSource *> &sources);
 
     const std::unique_ptr<TeamStore> store_;
     ToolServers tool_servers_;

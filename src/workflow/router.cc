@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include "core/beginning.h"
 #include "workflow/executor.h"
 
 namespace engram::workflow {
@@ -25,14 +26,6 @@ std::string introduction(const AgentInfo &agent) {
         if (!skill.description.empty()) text += ": " + one_line(skill.description);
     }
     return text + "\n";
-}
-
-// The beginning, in whole characters.
-std::string_view shortened(std::string_view text) {
-    if (text.size() <= kMostTaskBytes) return text;
-    std::size_t end = kMostTaskBytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return text.substr(0, end);
 }
 
 std::string described(const Route &route) {
@@ -77,7 +70,7 @@ ChatRequest choice_request(const std::vector<AgentInfo> &candidates, std::string
     system += "Answer with the agent's id as JSON: {\"agent\": \"id\"}";
     ChatRequest request;
     request.messages.push_back({.role = "system", .content = std::move(system)});
-    request.messages.push_back({.role = "user", .content = std::format("The task:\n{}", shortened(task))});
+    request.messages.push_back({.role = "user", .content = std::format("The task:\n{}", beginning_of(task, kMostTaskBytes))});
     request.format = AnswerFormat::json_schema;
     request.schema = OrderedJson{
         {"type", "object"},
