@@ -1,9 +1,10 @@
 # Everything here sets up what it needs by itself, can be repeated, and goes on where it was interrupted.
 #   JOBS=N     processes to build and test with (default: one for each core)
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
+#   FUZZ=…     one of the fuzz programs (default: all), MINUTES=… how long `make fuzz` runs in total (default: 10)
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test clients build debug check format bench asan tsan model install clean
+.PHONY: help demo serve test clients build debug check format bench asan tsan fuzz model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -48,6 +49,10 @@ asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan:  ## the tests under ThreadSanitizer
 	@./dev tools/build tsan
 	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(ctest) --test-dir build/tsan
+
+fuzz:  ## look for inputs that break a parser, for MINUTES in total
+	@./dev tools/build fuzz --target fuzzers
+	@./dev tools/fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
 bench: build  ## how long a resume takes, against a cold start
 	@./engram bench resume --tokens 67,2000,20000 $(if $(MODEL),--model $(MODEL),--geometry gemma3-270m)

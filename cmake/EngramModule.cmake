@@ -1,6 +1,9 @@
 # engram_module(name SOURCES … [DEPENDS …] [LIBRARIES …]): one static library, engram_<name>, for each folder under src/. DEPENDS
 # names other modules, LIBRARIES what comes from outside. Every header of the folder is compiled once alone.
 # engram_test(name SOURCES … [DEPENDS …] [LIBRARIES …] [TIMEOUT s]): one GoogleTest program; ctest knows each of its tests by name.
+# engram_fuzz(name SOURCES … [DEPENDS …] [LIBRARIES …] [DICTIONARY name] [MOST_BYTES n]): one fuzz program, NAME_fuzz, of sources with a
+# LLVMFuzzerTestOneInput. With ENGRAM_FUZZ libFuzzer runs it (tools/fuzz); in every other build it replays tests/corpora/NAME, as the test
+# fuzz.NAME.
 find_package(Threads REQUIRED)
 if(ENGRAM_TESTS)
   find_package(GTest REQUIRED)
@@ -88,4 +91,43 @@ function(engram_test name)
     set(lock RESOURCE_LOCK engine)
   endif()
   gtest_discover_tests(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} ${lock} DISCOVERY_TIMEOUT 60)
+endfunction()
+
+function(engram_fuzz name)
+  if(NOT ENGRAM_TESTS AND NOT ENGRAM_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(F "" "DICTIONARY;MOST_BYTES" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+  set(target ${name}_fuzz)
+  set(corpus ${PROJECT_SOURCE_DIR}/tests/corpora/${name})
+  add_executable(${target} ${F_SOURCES})
+  foreach(d IN LISTS F_DEPENDS)
+    target_link_libraries(${target} PRIVATE engram_${d})
+  endforeach()
+  target_link_libraries(${target} PRIVATE engram_flags ${F_LIBRARIES})
+  if(NOT ENGRAM_FUZZ)
+    target_link_libraries(${target} PRIVATE engram_replay)
+    add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
+    set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 300)
+    return()
+  endif()
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  if(NOT F_MOST_BYTES)
+    set(F_MOST_BYTES 4096)
+  endif()
+  set(dictionary -)
+  if(F_DICTIONARY)
+    set(dictionary ${PROJECT_SOURCE_DIR}/tests/corpora/${F_DICTIONARY}.dict)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY ENGRAM_FUZZ_TARGETS ${target})
+  set_property(GLOBAL APPEND PROPERTY ENGRAM_FUZZ_LINES "${name} $<TARGET_FILE:${target}> ${corpus} ${dictionary} ${F_MOST_BYTES}")
+endfunction()
+
+# The target `fuzzers`, and the list that tools/fuzz reads: name, program, corpus, dictionary (or -), most bytes of an input.
+function(engram_fuzzers)
+  get_property(targets GLOBAL PROPERTY ENGRAM_FUZZ_TARGETS)
+  get_property(lines GLOBAL PROPERTY ENGRAM_FUZZ_LINES)
+  list(JOIN lines "\n" text)
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/fuzzers.txt CONTENT "${text}\n")
+  add_custom_target(fuzzers DEPENDS ${targets})
 endfunction()

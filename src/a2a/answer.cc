@@ -11,6 +11,12 @@ namespace engram::a2a {
 using namespace protocol::a2a;
 using protocol::a2a::Message;
 
+namespace {
+
+constexpr std::size_t kMaxArtifacts = 4096;  // further ones are heard, and not kept
+
+}  // namespace
+
 std::string Answer::take(const StreamEvent &event) {
     if (const auto *task = std::get_if<Task>(&event)) {
         put_task(*task);
@@ -41,7 +47,7 @@ std::string Answer::put_piece(const ArtifactUpdate &update) {
     if (!update.context_id.empty()) task_.context_id = update.context_id;
     const auto known = std::ranges::find(task_.artifacts, update.artifact.id, &Artifact::id);
     if (known == task_.artifacts.end()) {
-        task_.artifacts.push_back(update.artifact);
+        if (task_.artifacts.size() < kMaxArtifacts) task_.artifacts.push_back(update.artifact);
     } else if (!update.append) {
         *known = update.artifact;
     } else {

@@ -68,5 +68,12 @@ TEST(A2aAnswer, WithoutArtifactsTheStatusOrTheHistorySpeaks) {
     EXPECT_EQ(message.state(), TaskState::completed);
 }
 
+// They are looked up one by one, so that very many would cost far more than their bytes.
+TEST(A2aAnswer, SoManyArtifactsAreKept) {
+    Answer answer;
+    for (int i = 0; i < 5000; ++i) EXPECT_EQ(answer.take(piece("x", false, std::to_string(i))), "x");
+    EXPECT_EQ(answer.text().size(), 4096 + 4095 * std::string_view("\n\n").size());
+}
+
 }  // namespace
 }  // namespace engram::a2a

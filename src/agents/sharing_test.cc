@@ -122,6 +122,21 @@ TEST_F(SharingTest, TenantsSeeNothingOfEachOther) {
     EXPECT_EQ(say(*again, "a", "Once more?", 5).tier, "disk");
 }
 
+TEST_F(SharingTest, AFileOfAnotherTenantBringsItsTranscriptAlone) {
+    auto first = open_manager(tiny_manager(home_.path()));
+    const auto second = must(first->for_tenant("second"));
+    must(first->create({.id = "a", .system_prompt = "You are the first's."}));
+    say(*first, "a", "Remember this: " + filler(100, 3), 20);
+    const auto file = home_.path() / "a.engram";
+    must(first->export_agent("a", file));
+    const auto refused = second->import_agent(file, {});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::incompatible) << refused.error().message;
+    must(second->import_agent(file, {.recompute = true}));
+    EXPECT_EQ(must(second->transcript("a")).size(), 2U);
+    EXPECT_EQ(say(*second, "a", "And now?", 5).reused_tokens, 0U);
+}
+
 // Room is kept for answers of usual length. Where longer ones fill the context, who came last steps aside and goes on later.
 class FullContextTest : public ::testing::TestWithParam<std::string> {};
 

@@ -143,11 +143,15 @@ void AnswerReader::add_arguments(std::string_view text) {
 void AnswerReader::end_call(bool whole) {
     if (whole) {
         const auto read = parse_bounded_json(arguments_, kMaxCallBytes);
+        std::string why = read ? "its arguments are no object" : read.error().message;
         whole = read.has_value() && read->is_object();
-        if (!whole && malformed_.empty()) {
-            malformed_ = std::format("the answer's tool call is malformed: {}",
-                                     read ? std::string("its arguments are no object") : read.error().message);
+        // A message keeps it within a list (tool_call.h), which must be readable for as long as the agent lives.
+        const ToolCall call{.name = name_, .arguments = arguments_};
+        if (whole && !parse_tool_calls(tool_calls_json(std::span(&call, 1)))) {
+            whole = false;
+            why = "its arguments are nested too deeply, or too large";
         }
+        if (!whole && malformed_.empty()) malformed_ = std::format("the answer's tool call is malformed: {}", why);
     } else if (malformed_.empty()) {
         malformed_ = "the answer's tool call is malformed: it breaks off";
     }
@@ -269,9 +273,12 @@ bool AnswerReader::step_header(bool last) {
     drop(message + kMessage.size());
     mode_ = Mode::body;
     constexpr std::string_view kTo = "to=functions.";
+    std::string_view name;
     if (const std::size_t to = header.find(kTo); to != std::string::npos && style_.calls) {
-        std::string_view name = std::string_view(header).substr(to + kTo.size());
+        name = std::string_view(header).substr(to + kTo.size());
         name = name.substr(0, name.find_first_of(" \t\n<"));
+    }
+    if (!name.empty()) {  // a call of nothing could be kept, and never be read again
         begin_call(name);
         depth_ = 0;
         in_text_ = escaped_ = false;
@@ -314,7 +321,15 @@ bool AnswerReader::step_body(bool last) {
 
 ParsedAnswer read_answer(const AnswerStyle &style, std::span<const ChatTool> tools, bool thinking, std::string_view answer) {
     AnswerReader reader(style, tools, thinking);
-    std::vector<AnswerPart> parts = reader.add(answer);
+    std::vector<AnswerPart> parts;
+    // In pieces, as it would come from a model: what is understood leaves the reader's buffer, which is to stay small.
+    constexpr std::size_t kPiece = 4096;
+    while (!answer.empty()) {
+        std::size_t size = std::min(kPiece, answer.size());
+        while (size < answer.size() && (static_cast<unsigned char>(answer[size]) & 0xC0U) == 0x80U) ++size;
+        std::ranges::move(reader.add(answer.substr(0, size)), std::back_inserter(parts));
+        answer.remove_prefix(size);
+    }
     std::ranges::move(reader.finish(), std::back_inserter(parts));
     ParsedAnswer parsed;
     ToolCall call;
@@ -332,6 +347,10 @@ ParsedAnswer read_answer(const AnswerStyle &style, std::span<const ChatTool> too
         }
     }
     parsed.malformed = reader.malformed();
+    while (!parse_tool_calls(tool_calls_json(parsed.calls))) {
+        parsed.calls.pop_back();
+        if (parsed.malformed.empty()) parsed.malformed = "the answer's tool calls are too large together";
+    }
     return parsed;
 }
 

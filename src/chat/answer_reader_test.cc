@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cstdint>
+#include <format>
 #include <random>
 
+#include "chat/bounded_json.h"
 #include "core/testing/test_seed.h"
 
 namespace engram {
@@ -175,6 +177,25 @@ TEST(AnswerReader, Harmony) {
            "json<|message|>{}<|call|>",
            {.text = "I look.", .calls = {kTime}});
     expect(harmony(), "Plain.", {.text = "Plain."});
+    expect(harmony(), "<|channel|>commentary to=functions.<|message|>{}<|call|>", {.text = "{}"});
+}
+
+// What is taken for a call is kept in the transcript, and read again with every turn.
+TEST(AnswerReader, WhatCouldNotBeReadAgainIsNoCall) {
+    const auto nested = [](std::size_t depth) {
+        return std::format(R"(<tool_call>{{"name":"get_time","arguments":{{"a":{}1{}}}}}</tool_call>)", std::string(depth, '['),
+                           std::string(depth, ']'));
+    };
+    EXPECT_EQ(read(AnswerStyle::common(), nested(kMaxJsonDepth - 4)).calls.size(), 1U);
+    for (const std::size_t depth : {kMaxJsonDepth - 3, kMaxJsonDepth - 1, kMaxJsonDepth, 2 * kMaxJsonDepth}) {
+        const ParsedAnswer parsed = read(AnswerStyle::common(), nested(depth));
+        EXPECT_TRUE(parsed.calls.empty() && !parsed.malformed.empty()) << depth;
+    }
+    std::string large = "<tool_call>{\"name\":\"get_time\",\"arguments\":{\"a\":\"" + std::string(3U << 20U, 'x');
+    large += "\"}}</tool_call>";
+    const ParsedAnswer two = read(AnswerStyle::common(), large + large);
+    EXPECT_EQ(two.calls.size(), 1U);
+    EXPECT_EQ(two.malformed, "the answer's tool calls are too large together");
 }
 
 TEST(AnswerReader, AnAnswerWithoutCallsStaysAsItIs) {

@@ -7,6 +7,9 @@
 namespace engram {
 namespace {
 
+// Each member is compared with those before it in its object: so many comparisons for a whole text, most of a second.
+constexpr std::size_t kMaxJsonComparisons = 12'000'000;
+
 // Thrown through the parser, from its callback. No std::exception: it must not be mistaken for one of the parser's.
 struct LimitExceeded {
     const char *what;
@@ -19,6 +22,7 @@ Result<OrderedJson> parse_bounded_json(std::string_view text, std::size_t max_by
         return fail(ErrorCode::invalid_argument, std::format("it has {} bytes, at most {} are read", text.size(), max_bytes));
     }
     std::array<std::size_t, kMaxJsonDepth + 1> members{};
+    std::size_t comparisons = 0;
     const auto check = [&](int depth, OrderedJson::parse_event_t event, const OrderedJson &) {
         const auto level = static_cast<std::size_t>(depth);
         using enum OrderedJson::parse_event_t;
@@ -26,7 +30,10 @@ Result<OrderedJson> parse_bounded_json(std::string_view text, std::size_t max_by
             throw LimitExceeded{"it is nested too deeply"};
         }
         if (event == object_start) members.at(level + 1) = 0;
-        if (event == key && ++members.at(level) > kMaxJsonMembers) throw LimitExceeded{"an object in it has too many members"};
+        if (event != key) return true;
+        comparisons += members.at(level);
+        if (++members.at(level) > kMaxJsonMembers) throw LimitExceeded{"an object in it has too many members"};
+        if (comparisons > kMaxJsonComparisons) throw LimitExceeded{"its objects have too many members in all"};
         return true;
     };
     try {

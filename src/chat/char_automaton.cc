@@ -9,6 +9,7 @@ namespace engram {
 namespace {
 
 constexpr char32_t kLastCharacter = 0x10FFFF;
+constexpr std::size_t kMaxEdgePairs = 1'000'000;  // that are compared to find what two automata have in common
 // Every character of a text: see others().
 constexpr std::array<CharRange, 5> kText{{{'\t', '\n'}, {'\r', '\r'}, {' ', '~'}, {0xA0, 0xD7FF}, {0xE000, kLastCharacter}}};
 
@@ -95,20 +96,17 @@ std::u32string characters(std::string_view utf8) {
 CharAutomaton CharAutomaton::words(std::span<const std::string> words) {
     CharAutomaton result;
     result.states_.emplace_back();
+    std::map<std::pair<std::uint32_t, char32_t>, std::uint32_t> known;  // edges: a state may have as many as there are words
     for (const std::string &word : words) {
         std::uint32_t at = 0;
         for (const char32_t c : characters(word)) {
-            const CharSet one{{.first = c, .last = c}};
-            const auto &edges = result.states_[at].edges;
-            const auto found = std::ranges::find(edges, one, &Edge::chars);
-            if (found != edges.end()) {
-                at = found->to;
-                continue;
-            }
             const auto next = static_cast<std::uint32_t>(result.states_.size());
-            result.states_[at].edges.push_back({.chars = one, .to = next});
-            result.states_.emplace_back();
-            at = next;
+            const auto [edge, added] = known.try_emplace({at, c}, next);
+            if (added) {
+                result.states_[at].edges.push_back({.chars = {{.first = c, .last = c}}, .to = next});
+                result.states_.emplace_back();
+            }
+            at = edge->second;
         }
         result.states_[at].accepts = true;
     }
@@ -170,9 +168,11 @@ Result<CharAutomaton> CharAutomaton::both(const CharAutomaton &a, const CharAuto
         return at->second;
     };
     state_of(0, 0);
+    std::size_t edge_pairs = 0;
     for (std::size_t i = 0; i < pairs.size(); ++i) {
-        if (pairs.size() > kMaxStates) return too_large();
         const auto [x, y] = pairs[i];
+        edge_pairs += a.states_[x].edges.size() * b.states_[y].edges.size();
+        if (pairs.size() > kMaxStates || edge_pairs > kMaxEdgePairs) return too_large();
         State state{.accepts = a.states_[x].accepts && b.states_[y].accepts, .edges = {}};
         for (const Edge &left : a.states_[x].edges) {
             for (const Edge &right : b.states_[y].edges) {

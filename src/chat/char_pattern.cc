@@ -368,13 +368,14 @@ class PatternCompiler {
         std::size_t work = 0;
         for (std::size_t i = 0; i < sets.size(); ++i) {
             const Positions here = sets[i];
-            work += here.size();
+            const CharSet ranges = ranges_of(here);
+            work += here.size() * (ranges.size() + 1);
             if (sets.size() > CharAutomaton::kMaxStates || work > kMaxWork)
                 return unsupported("it allows too many different texts to follow");
             CharAutomaton::State state;
             state.accepts = std::ranges::contains(closure(here, i == 0, true), last_);
             std::map<Positions, CharSet> targets;
-            for (const CharRange &range : ranges_of(here)) {
+            for (const CharRange &range : ranges) {
                 Positions next = after(here, range.first);
                 if (!next.empty()) targets[std::move(next)].push_back(range);
             }
@@ -410,7 +411,8 @@ class PatternCompiler {
         Positions next;
         for (const std::uint32_t at : positions) {
             for (const auto &[chars, to] : reads_[at]) {
-                if (!overlap(chars, {{.first = c, .last = c}}).empty()) next.push_back(to);
+                const auto range = std::ranges::lower_bound(chars, c, {}, &CharRange::last);
+                if (range != chars.end() && range->first <= c) next.push_back(to);
             }
         }
         std::ranges::sort(next);
@@ -428,7 +430,7 @@ class PatternCompiler {
         }
     }
 
-    static constexpr std::size_t kMaxWork = 200'000;
+    static constexpr std::size_t kMaxWork = 1'000'000;  // looks at a position for a range of characters
     std::vector<std::vector<std::pair<CharSet, std::uint32_t>>> reads_;
     std::vector<std::vector<std::pair<std::uint32_t, Move>>> moves_;
     std::uint32_t first_ = 0, last_ = 0;

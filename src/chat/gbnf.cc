@@ -100,6 +100,15 @@ std::string Grammar::repeated(const std::string &item, std::uint64_t least, std:
                               repeated(thousand, thousands, thousands), up_to(item, extra % kMostAtOnce));
 }
 
+const Result<CharAutomaton> &Grammar::pattern(const std::string &pattern) {
+    const auto found = automata_.find(pattern);
+    if (found != automata_.end()) return found->second;
+    static const Result<CharAutomaton> kTooMany =
+        fail(ErrorCode::unsupported, std::format("there are more than {} different patterns", kMaxPatterns));
+    if (automata_.size() >= kMaxPatterns) return kTooMany;
+    return automata_.emplace(pattern, CharAutomaton::pattern(pattern)).first->second;
+}
+
 std::string Grammar::texts(const CharAutomaton &automaton, Spelling spelling, std::string_view what) {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < automaton.states().size(); ++i) names.push_back(reserve(what));

@@ -20,6 +20,7 @@
 namespace engram {
 
 inline constexpr std::size_t kMaxGrammarBytes = 240UZ << 10U;
+inline constexpr std::size_t kMaxPatterns = 128;
 
 // How a text stands in an answer.
 enum class Spelling : std::uint8_t {
@@ -40,6 +41,8 @@ class Grammar {
 
     // `item` (a rule's name) so many times: an expression that can stand in a sequence.
     std::string repeated(const std::string &item, std::uint64_t least, std::optional<std::uint64_t> most);
+    // The automaton of a pattern (CharAutomaton::pattern), made once. A grammar has so many different ones; unsupported.
+    const Result<CharAutomaton> &pattern(const std::string &pattern);
     // A rule for the automaton's texts; it must have some.
     std::string texts(const CharAutomaton &automaton, Spelling spelling, std::string_view what);
 
@@ -59,7 +62,8 @@ class Grammar {
     std::pair<std::string, std::string> free_values();
     std::string up_to(const std::string &item, std::uint64_t most);
 
-    std::map<std::string, std::string> names_;  // by body
+    std::map<std::string, std::string> names_;               // by body
+    std::map<std::string, Result<CharAutomaton>> automata_;  // by pattern
     std::string rules_;
     std::size_t count_ = 0;
     std::size_t bytes_ = 0;

@@ -3,8 +3,9 @@
 // A template comes from a model file, so it is foreign code. Its text is checked first (jinja_source.h); a rendering has a budget
 // of steps, of bytes put out and of stack, and a bounded `range`. Exceptions of the library become errors. What can't be bounded
 // from outside the library: memory that a template makes by doubling a text in a loop's own variable, by multiplying a text with
-// a number or splitting it at a computed empty separator, and nested loops over literal lists only. A model file that does that
-// stops the process, as one with hostile tensors might.
+// a number, indenting it by one, or splitting it at a computed empty separator; nested loops over literal lists only; lists and
+// objects that were put into themselves; and functions that are kept longer than the loop in which something was computed with
+// them. A model file that does that stops the process, as one with hostile tensors might.
 //
 // Thread-safe after parse: each rendering has its own variables.
 #pragma once

@@ -191,22 +191,21 @@ class Checker {
             return refuse("has a string that doesn't end");
         }
         const std::size_t size = end + 1 - at_;
-        if (size == 2 && ends_with_split()) {
-            return refuse("splits a text at an empty separator");
-        }
+        if (size == 2 && ends_with("split(")) return refuse("splits a text at an empty separator");
+        if (size == 2 && ends_with("replace(")) return refuse("replaces an empty text");
         take(size);
         ++tag_bytes_;
         return {};
     }
 
-    bool ends_with_split() const {
-        constexpr std::string_view kSplit = "split(";
-        std::size_t matched = kSplit.size();
+    // White space aside.
+    bool ends_with(std::string_view code) const {
+        std::size_t matched = code.size();
         for (std::size_t i = out_.size(); i > 0 && matched > 0; --i) {
             if (is_space(out_[i - 1])) {
                 continue;
             }
-            if (out_[i - 1] != kSplit[matched - 1]) {
+            if (out_[i - 1] != code[matched - 1]) {
                 return false;
             }
             --matched;

@@ -10,7 +10,7 @@
 //     deeper than kMaxNesting; a run of white space or an identifier longer than kMaxRun
 //   - `/`, `//` and `%` by anything but a positive whole number written there (division by zero is a signal, not an exception)
 //   - slices with a step and bounds at once, `[1:9:2]` (`[::-1]` and `[1:9]` are fine): read beyond a string's end
-//   - `.split("")`: never ends
+//   - `.split("")`, `.replace("", …)`: never end
 //   - `cycle` and `recursive`: the library keeps references to a loop that is gone
 //
 // What can't be told from the text is bounded while rendering: jinja.h.

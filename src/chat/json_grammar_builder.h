@@ -1,4 +1,4 @@
-// The inside of SchemaRules (json_grammar.h): what json_grammar.cc and json_grammar_object.cc share.
+// The inside of SchemaRules (json_grammar.h): what json_grammar.cc, json_grammar_object.cc and json_grammar_text.cc share.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@
 #include "chat/json_grammar.h"
 
 namespace engram {
+
+inline constexpr std::uint64_t kLongest = 1'000'000;  // no answer is longer: a larger maximum says nothing
 
 struct SchemaRules::Builder {
     // What is known of a rule.

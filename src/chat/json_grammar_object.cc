@@ -7,7 +7,6 @@ namespace engram {
 namespace {
 
 constexpr std::size_t kMaxOptional = 256;
-constexpr std::uint64_t kLongest = 1'000'000;
 
 // Members with names that neither the schema's properties nor its patterns speak of.
 bool has_free_members(const OrderedJson &plain) {
@@ -23,7 +22,7 @@ Result<OrderedJson> SchemaRules::Builder::with_patterns(const OrderedJson &plain
     const OrderedJson *patterns = schema_member(plain, "patternProperties");
     if (patterns == nullptr) return schema;
     for (const auto &[pattern, more] : patterns->items()) {
-        auto texts = CharAutomaton::pattern(pattern);
+        const Result<CharAutomaton> &texts = grammar.pattern(pattern);
         if (!texts) return not_enforceable(place_of(place_of(place, "patternProperties"), pattern), texts.error().message);
         if (texts->accepts(name)) schema = OrderedJson{{"allOf", OrderedJson::array({schema, more})}};
     }
@@ -86,7 +85,7 @@ Result<std::vector<SchemaRules::Builder::Extra>> SchemaRules::Builder::extras_of
     };
     for (const auto &[pattern, schema] : patterns.items()) {
         const std::string where = place_of(place_of(place, "patternProperties"), pattern);
-        auto fitting = CharAutomaton::pattern(pattern);
+        const Result<CharAutomaton> &fitting = grammar.pattern(pattern);
         auto keys = fitting ? CharAutomaton::both(left, *fitting) : fitting;
         auto others = fitting ? CharAutomaton::both(left, fitting->complement()) : fitting;
         if (!keys || !others) return not_enforceable(where, (keys ? others : keys).error().message);

@@ -10,7 +10,9 @@
 
 #include "chat/char_automaton.h"
 #include "chat/gbnf_number.h"
+#include "chat/testing/gbnf_reader.h"
 #include "core/testing/test_seed.h"
+#include "core/testing/utf8.h"
 
 namespace engram {
 namespace {
@@ -95,6 +97,45 @@ TEST(JsonGrammar, PathologicalSchemasAreBounded) {
     EXPECT_EQ(error_of(cross + "]}").code, ErrorCode::unsupported);
     EXPECT_LT(json_schema_grammar(R"({"type":"string","minLength":5,"maxLength":999999})").value().size(), 2000U);
     EXPECT_LT(json_object_grammar().value().size(), 20'000U);
+}
+
+// What would take minutes, or the stack, is refused; that it happens soon shows by the test's end.
+TEST(JsonGrammar, WhatMultipliesIsRefusedSoon) {
+    std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{)", chain = doubling;
+    for (int i = 0; i < 30; ++i) {
+        doubling += std::format(R"("d{0}":{{"allOf":[{{"$ref":"#/$defs/d{1}"}},{{"$ref":"#/$defs/d{1}"}}]}},)", i, i + 1);
+    }
+    EXPECT_TRUE(error_of(doubling + R"("d30":{"type":"string"}}})").message.contains("its references multiply"));
+    for (int i = 0; i < 3000; ++i) chain += std::format(R"("d{0}":{{"items":{{"$ref":"#/$defs/d{1}"}}}},)", i, i + 1);
+    EXPECT_TRUE(error_of(chain + R"("d3000":{"type":"null"}}})").message.contains("nested too deeply"));
+    std::string values = R"({"enum":[)", names = R"({"allOf":[{"required":["a")";
+    for (int i = 0; i < 100'000; ++i) values += std::format("{},", i);
+    EXPECT_TRUE(error_of(values + "0]}").message.contains("more than 4096 elements"));
+    for (int i = 0; i < 50'000; ++i) names += std::format(R"(,"n{}")", i);
+    EXPECT_TRUE(error_of(names + R"(]},{"required":["b"]}]})").message.contains("more than 4096 elements"));
+    std::string classes = "[";
+    for (char32_t c = 0x100; c < 0x7F0; c += 2) add_utf8(classes, c);
+    EXPECT_EQ(CharAutomaton::pattern(classes + "]{2000}").error().code, ErrorCode::unsupported);
+    std::string maps = R"({"type":"object","patternProperties":{)";
+    for (int i = 0; i < 300; ++i) maps += std::format(R"({}"^(a|b)*a(a|b){{9}}{}$":{{"type":"string"}})", i > 0 ? "," : "", i);
+    EXPECT_EQ(error_of(maps + "}}").code, ErrorCode::unsupported);
+}
+
+// A rule that allows nothing, and that a rule within it refers to, isn't one that allows an empty text.
+TEST(JsonGrammar, NothingIsNotAnEmptyText) {
+    const auto text = json_schema_grammar(
+        R"({"$defs":{"n":{"type":"object","properties":{"c":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]},"b":false},"required":["b"]}},
+            "type":"object","properties":{"x":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"boolean"}]},
+            "y":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}},"required":["x","y"]})");
+    ASSERT_TRUE(text.has_value()) << text.error().message;
+    const auto grammar = testing::GbnfGrammar::read(*text);
+    ASSERT_TRUE(grammar.has_value()) << *text;
+    std::mt19937_64 random(test_seed());
+    for (int i = 0; i < 200; ++i) {
+        const auto sampled = grammar->sample(random, 1000);
+        ASSERT_TRUE(sampled.has_value());
+        EXPECT_TRUE(parse_bounded_json(*sampled, 1000).has_value()) << *sampled;
+    }
 }
 
 TEST(CharAutomaton, PatternsMatchAsStandardOnesDo) {

@@ -11,6 +11,10 @@ namespace {
 constexpr std::size_t kMaxReferences = 64;
 constexpr std::size_t kMaxCombinations = 256;
 constexpr std::size_t kMaxMergedBytes = 256UZ << 10U;
+constexpr std::size_t kMaxListed = 4096;                           // elements of one list: they are looked up one by one
+constexpr std::size_t kMaxSpent = 2'000'000;                       // some tenths of a second
+constexpr std::size_t kLeastSpent = 200'000, kSpentForEach = 128;  // value of the document
+constexpr std::size_t kSpentOnLook = 16;                           // values, that looking at a schema costs at least
 
 std::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid_argument, std::move(message)); }
 
@@ -80,6 +84,15 @@ OrderedJson list_of(const OrderedJson &value) { return value.is_array() ? value 
 
 bool contains(const OrderedJson &list, const OrderedJson &value) { return std::ranges::find(list, value) != list.end(); }
 
+// NOLINTNEXTLINE(misc-no-recursion): as deep as a text that is bounded, and what is put together of it
+std::size_t values_in(const OrderedJson &json) {
+    std::size_t count = 1;
+    if (json.is_structured()) {
+        for (const OrderedJson &inner : json) count += values_in(inner);
+    }
+    return count;
+}
+
 // Older spellings: draft 4's exclusive bounds, tuples as lists of items, OpenAPI's nullable.
 void modernize(OrderedJson &schema) {
     constexpr std::array<std::pair<const char *, const char *>, 2> kBounds{
@@ -114,12 +127,18 @@ Result<OrderedJson> own(OrderedJson schema) {
     for (const auto &[name, kind] : kKeywords) {
         if (!schema.contains(name)) continue;
         if (!is_of(schema[name], kind)) return wrong(std::format("\"{}\" is not what it must be", name));
+        if (schema[name].is_array() && schema[name].size() > kMaxListed) {
+            return fail(ErrorCode::unsupported, std::format("\"{}\" has more than {} elements", name, kMaxListed));
+        }
         result[name] = schema[name];
     }
     for (const char *name : {"type", "pattern", "format"}) {
         if (!schema.contains(name)) continue;
         result[name] = list_of(schema[name]);
         if (!is_of(result[name], Kind::texts)) return wrong(std::format("\"{}\" is not a text", name));
+        if (result[name].size() > kMaxCombinations) {
+            return fail(ErrorCode::unsupported, std::format("\"{}\" has more than {} elements", name, kMaxCombinations));
+        }
     }
     if (schema.contains("const")) {
         const bool among = !result.contains("enum") || contains(result["enum"], schema["const"]);
@@ -261,15 +280,24 @@ Result<OrderedJson> SchemaDocument::referred(const std::string &reference) const
     }
 }
 
+Result<void> SchemaDocument::spend(const OrderedJson &looked_at) const {
+    if (most_ == 0) most_ = std::clamp(kSpentForEach * values_in(root_), kLeastSpent, kMaxSpent);
+    spent_ += kSpentOnLook + values_in(looked_at);
+    if (spent_ <= most_) return {};
+    return fail(ErrorCode::unsupported, "it is too large, or its references multiply");
+}
+
 Result<OrderedJson> SchemaDocument::flat(const OrderedJson &schema) const { return flat(schema, 0); }
 
 Result<OrderedJson> SchemaDocument::flat(const OrderedJson &schema, std::size_t depth) const {
     if (depth > kMaxReferences) return wrong("it refers to itself");
     if (schema.is_boolean()) return schema.get<bool>() ? OrderedJson::object() : OrderedJson(false);
     if (!schema.is_object()) return wrong("it is no schema");
+    ENGRAM_TRY(spend(schema));
     ENGRAM_ASSIGN(OrderedJson result, own(schema));
     const auto add = [&](const OrderedJson &more) -> Result<void> {
         ENGRAM_ASSIGN(const OrderedJson part, flat(more, depth + 1));
+        ENGRAM_TRY(spend(result));
         return merge(result, part);
     };
     if (const OrderedJson *reference = schema_member(schema, "$ref")) {

@@ -28,14 +28,19 @@ class SchemaDocument {
     // Other members say nothing about what is valid, and are left out.
     //
     // invalid_argument: it is no schema, or refers to what isn't there or to itself. unsupported: a reference to another
-    // document, or too many combinations.
+    // document, too long lists, or too many combinations: references may multiply, so all that one document is asked for has a
+    // common limit, which grows with its size.
     Result<OrderedJson> flat(const OrderedJson &schema) const;
 
   private:
     Result<OrderedJson> flat(const OrderedJson &schema, std::size_t depth) const;
     Result<OrderedJson> referred(const std::string &reference) const;
+    Result<void> spend(const OrderedJson &looked_at) const;
 
     const OrderedJson &root_;
+    // One thread at a time.
+    mutable std::size_t spent_ = 0;  // values that were looked at
+    mutable std::size_t most_ = 0;   // that may be; 0: not counted yet
 };
 
 const OrderedJson *schema_member(const OrderedJson &schema, const char *name);  // null: not there

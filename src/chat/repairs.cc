@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <format>
+#include <map>
 #include <string_view>
 
 #include "chat/message_identity.h"
@@ -54,8 +55,11 @@ bool order_results(std::vector<TemplateMessage> &messages, std::size_t answer) {
     if (last - first < 2) return false;
     const auto calls = parse_tool_calls(messages[answer].tool_calls);
     if (!calls) return false;
+    std::map<std::string_view, std::size_t> places;
+    for (const ToolCall &call : *calls) places.try_emplace(call.id, places.size());
     const auto place = [&](const TemplateMessage &result) {
-        return std::ranges::find(*calls, result.tool_call_id, &ToolCall::id) - calls->begin();
+        const auto found = places.find(result.tool_call_id);
+        return found == places.end() ? places.size() : found->second;
     };
     if (std::ranges::is_sorted(first, last, {}, place)) return false;
     std::ranges::stable_sort(first, last, {}, place);

@@ -4,6 +4,7 @@
 #include <array>
 #include <format>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "config/config_file.h"
@@ -75,6 +76,7 @@ class Reader {
 
     Result<std::vector<AgentSkill>> skills(const toml::table &table) const {
         std::vector<AgentSkill> skills;
+        std::set<std::string, std::less<>> ids;
         const toml::node *node = table.get("skills");
         if (node == nullptr) return skills;
         const toml::array *array = node->as_array();
@@ -90,7 +92,7 @@ class Reader {
             ENGRAM_ASSIGN(skill.tags, texts(*one, "tags"));
             ENGRAM_ASSIGN(skill.examples, texts(*one, "examples"));
             if (skill.id.empty()) return at(one->source(), "a skill needs an id");
-            if (std::ranges::contains(skills, skill.id, &AgentSkill::id)) {
+            if (!ids.insert(skill.id).second) {
                 return at(one->source(), std::format("there is another skill with the id \"{}\"", skill.id));
             }
             if (skill.name.empty()) skill.name = skill.id;

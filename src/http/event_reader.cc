@@ -48,7 +48,8 @@ void EventReader::line(std::string_view text, std::vector<ServerEvent> &events) 
     } else if (name == "event") {
         event_.event = value;
     } else if (name == "id" && value.find('\0') == std::string_view::npos) {
-        event_.id = value;
+        too_large_ = value.size() > kMaxEventIdBytes;
+        if (!too_large_) event_.id = value;
     } else if (name == "retry") {
         std::int64_t ms = 0;
         const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);

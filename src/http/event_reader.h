@@ -10,6 +10,8 @@
 
 namespace engram::http {
 
+inline constexpr std::size_t kMaxEventIdBytes = 4096;  // it goes with each event that follows
+
 struct ServerEvent {
     std::string event;  // its type; empty: "message"
     std::string data;   // lines joined with a line feed
@@ -24,7 +26,7 @@ class EventReader {
     // The events that are whole now. What has no data is none.
     std::vector<ServerEvent> take(std::string_view piece);
     std::optional<std::chrono::milliseconds> retry() const { return retry_; }  // how long to wait before asking for more
-    bool too_large() const { return too_large_; }  // an event was beyond the limit: nothing comes any more
+    bool too_large() const { return too_large_; }  // an event, or its id, was beyond its limit: nothing comes any more
 
   private:
     void line(std::string_view text, std::vector<ServerEvent> &events);

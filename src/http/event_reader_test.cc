@@ -36,5 +36,13 @@ TEST(EventReader, HasALimit) {
     EXPECT_EQ(reader.take("\n\ndata: y\n\n").size(), 0U);
 }
 
+// An id goes with every event that follows, so that a long one would cost its bytes for each of them.
+TEST(EventReader, IdsHaveALimit) {
+    EventReader reader;
+    EXPECT_EQ(reader.take("id: " + std::string(kMaxEventIdBytes, 'i') + "\ndata: x\n\ndata: y\n\n").size(), 2U);
+    EXPECT_EQ(reader.take("id: " + std::string(kMaxEventIdBytes + 1, 'i') + "\ndata: x\n\n").size(), 0U);
+    EXPECT_TRUE(reader.too_large());
+}
+
 }  // namespace
 }  // namespace engram::http

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/base64.h"
+#include "mcp/tool_limits.h"
 
 namespace engram::mcp {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::string_view kStateless = "2026-07-28";
 // Those that begin with `initialize`, newest first.
 constexpr auto kVersions = std::to_array<std::string_view>({"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"});
 constexpr std::chrono::milliseconds kAgreeTimeout{60'000};  // a package runner may have to fetch the server first
-constexpr std::size_t kMaxPages = 1000, kMaxTools = 4096;
+constexpr std::size_t kMaxPages = 1000;
 constexpr std::size_t kMaxDepth = 32;  // of a schema, where headers are looked for
 
 // Errors that only a stateless server knows (schema of 2026-07-28).
@@ -42,11 +43,13 @@ std::unexpected<Error> refused(const ServerConfig &config, std::string_view meth
 void find_headers(const OrderedJson &schema, std::vector<std::string> &path, Tool &tool) {
     const auto properties = schema.find("properties");
     if (properties == schema.end() || !properties->is_object() || path.size() > kMaxDepth) return;
+    std::size_t path_bytes = 0;
+    for (const std::string &name : path) path_bytes += name.size();
     for (const auto &[name, property] : properties->items()) {
-        if (!property.is_object()) continue;
+        if (!property.is_object() || path_bytes + name.size() > kMaxHeaderPathBytes) continue;
         path.push_back(name);
-        if (const std::string header = text_member(property, "x-mcp-header"); !header.empty())
-            tool.headers.emplace_back(path, header);
+        const std::string header = text_member(property, "x-mcp-header");
+        if (!header.empty() && tool.headers.size() < kMaxToolHeaders) tool.headers.emplace_back(path, header);
         find_headers(property, path, tool);
         path.pop_back();
     }
@@ -111,6 +114,7 @@ std::vector<Tool> tools_of(const OrderedJson &result) {
         if (tool.name.empty() || schema == json.end() || !schema->is_object()) continue;
         if (tool.description.empty()) tool.description = text_member(json, "title");
         tool.input_schema = schema->dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+        if (tool.name.size() + tool.description.size() + tool.input_schema.size() > kMaxToolBytes) continue;
         std::vector<std::string> path;
         find_headers(*schema, path, tool);
         tools.push_back(std::move(tool));
@@ -190,6 +194,8 @@ Result<std::vector<Tool>> Client::tools(const std::stop_token &stop) {
     std::vector<Tool> tools;
     std::set<std::string> cursors;  // a server that gives one twice would never end
     std::string cursor;
+    std::size_t bytes = 0;
+    const auto has_room = [&] { return cursors.size() < kMaxPages && tools.size() < kMaxTools && bytes < kMaxToolsBytes; };
     do {
         OrderedJson params = OrderedJson::object();
         if (!cursor.empty()) params["cursor"] = cursor;
@@ -199,9 +205,12 @@ Result<std::vector<Tool>> Client::tools(const std::stop_token &stop) {
             if (answer.error().code == kRpcMethodNotFound) return tools;  // it has none
             return refused(config_, "tools/list", answer.error());
         }
-        for (Tool &tool : tools_of(*answer)) tools.push_back(std::move(tool));
+        for (Tool &tool : tools_of(*answer)) {
+            bytes += tool.name.size() + tool.description.size() + tool.input_schema.size();
+            if (tools.size() < kMaxTools && bytes <= kMaxToolsBytes) tools.push_back(std::move(tool));
+        }
         cursor = text_member(*answer, "nextCursor");
-    } while (!cursor.empty() && cursors.insert(cursor).second && cursors.size() < kMaxPages && tools.size() < kMaxTools);
+    } while (!cursor.empty() && cursors.insert(cursor).second && has_room());
     return tools;
 }
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "http/testing/test_server.h"
+#include "mcp/tool_limits.h"
 
 namespace engram::mcp {
 namespace {
@@ -284,6 +285,24 @@ TEST(McpContent, IsText) {
     EXPECT_EQ(content_text(OrderedJson(3)), "");
     EXPECT_TRUE(
         tools_of(OrderedJson::parse(R"({"tools":[1,{"name":"a"},{"inputSchema":{}},{"name":3,"inputSchema":{}}]})")).empty());
+}
+
+TEST(McpContent, ToolsAreWithinLimits) {
+    OrderedJson schema{{"type", "object"}};
+    for (int i = 0; i < 30; ++i) {
+        const std::string name(300, 'n');
+        schema = {{"properties", {{name, schema}, {"x", {{"x-mcp-header", "X"}}}}}};
+    }
+    OrderedJson wide{{"properties", OrderedJson::object()}};
+    for (int i = 0; i < 200; ++i) wide["properties"][std::format("p{}", i)] = {{"x-mcp-header", "P"}};
+    const OrderedJson huge{{"description", std::string(kMaxToolBytes, 'd')}};
+    const std::vector<Tool> tools = tools_of({{"tools",
+                                               {{{"name", "deep"}, {"inputSchema", schema}},
+                                                {{"name", "wide"}, {"inputSchema", wide}},
+                                                {{"name", "huge"}, {"inputSchema", huge}}}}});
+    ASSERT_EQ(tools.size(), 2U) << "what is too large is left out";
+    EXPECT_EQ(tools[0].headers.size(), 4U) << "a path of names has a limit";
+    EXPECT_EQ(tools[1].headers.size(), kMaxToolHeaders);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ namespace process = boost::process::v2;
 using namespace protocol;
 
 constexpr std::size_t kKeptOfStderr = 4096;
+constexpr std::size_t kMostUnwritten = 1024;  // messages: a server that asks and asks, and doesn't read what it is answered
 constexpr std::chrono::milliseconds kTimeToEnd{2000};
 constexpr std::chrono::milliseconds kLook{20};
 // What a program needs to find itself and its user. Nothing else of our environment is the server's business: keys live there.
@@ -209,6 +210,7 @@ void StdioLink::take(std::string_view line) {
     if (const auto *request = std::get_if<RpcRequest>(&*message)) {
         RpcResponse answer{.id = request->id, .outcome = OrderedJson::object()};
         if (request->method != "ping") answer.outcome = rpc_fail(kRpcMethodNotFound, "this client answers ping only");
+        if (to_write_.size() >= kMostUnwritten) return end("it doesn't read what it is answered");
         to_write_.push_back(write_rpc(answer) + "\n");
         if (to_write_.size() == 1) write_next();
         return;

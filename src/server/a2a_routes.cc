@@ -57,7 +57,8 @@ void serve(const ContextPointer &context, const http::HttpRequest &request, http
 
 // --- JSON-RPC ---
 
-A2aResult<A2aCall> rpc_call(const http::HttpRequest &request, const App &app, A2aBinding &binding) {
+A2aResult<A2aCall> rpc_call(const http::HttpRequest &request, App &app, A2aBinding &binding) {
+    ENGRAM_TRY(app.principal(request, Scope::chat));  // nobody's JSON is read who has no key
     ENGRAM_TRY(check_content_type(request));
     ENGRAM_ASSIGN(RpcRequest rpc, read_rpc(request.body, app.options().max_body_bytes));
     binding.id = rpc.id;
@@ -96,7 +97,8 @@ A2aResult<OrderedJson> params_of_body(const std::string &body, std::size_t max_b
     return params;
 }
 
-A2aResult<A2aCall> http_call(const http::HttpRequest &request, const App &app, Method method, const PathNames &names) {
+A2aResult<A2aCall> http_call(const http::HttpRequest &request, App &app, Method method, const PathNames &names) {
+    ENGRAM_TRY(app.principal(request, Scope::chat));
     ENGRAM_ASSIGN(const WireVersion dialect, dialect_of_version(version_of(request)));
     if (dialect != WireVersion::v1_0) {
         return std::unexpected(

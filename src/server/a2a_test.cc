@@ -330,6 +330,8 @@ TEST_F(A2aTest, AnotherTenantsTaskDoesNotExist) {
     EXPECT_EQ(nobody.status, 401);
     EXPECT_EQ(nobody.json["error"]["status"], "UNAUTHENTICATED");
     EXPECT_EQ(ask("POST", "/a2a", {{"jsonrpc", "2.0"}, {"id", 1}, {"method", "ListTasks"}}).status, 401);
+    EXPECT_EQ(ask("POST", "/a2a", {{"nonsense", 1}}).status, 401) << "what comes without a key isn't read";
+    EXPECT_EQ(ask("POST", "/a2a/message:send", {{"nonsense", 1}}).status, 401);
     const Answer card = ask("GET", "/.well-known/agent-card.json");
     EXPECT_EQ(card.status, 200) << "the card is for everybody";
     EXPECT_TRUE(card.json.contains("securityRequirements"));

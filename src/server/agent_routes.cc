@@ -5,6 +5,7 @@
 #include "agents/agent_json.h"
 #include "chat/agent_card.h"
 #include "core/random_name.h"
+#include "ports/file_system.h"
 #include "protocol/openai/request_fields.h"
 #include "protocol/openai/wire.h"
 #include "server/app.h"
@@ -332,10 +333,12 @@ ApiResult<void> import_agent(App &app, const http::HttpRequest &request, http::H
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_TRY(app.check_agent_quota(caller));
     const PassingFile file(app.options().manager.home);
-    std::ofstream bytes(file.path(), std::ios::binary);
-    bytes.write(request.body.data(), static_cast<std::streamsize>(request.body.size()));
-    bytes.close();
-    if (!bytes) {
+    const auto written = [&]() -> Result<void> {
+        ENGRAM_ASSIGN(const std::unique_ptr<WritableFile> bytes, posix_file_system().create(file.path()));  // for its owner alone
+        const iovec whole{.iov_base = const_cast<char *>(request.body.data()), .iov_len = request.body.size()};
+        return bytes->write({&whole, 1});
+    }();
+    if (!written) {
         return std::unexpected(ApiError{.kind = ApiErrorKind::no_space,
                                         .message = "the agent's file can't be written to the home folder: is the disk full?"});
     }

@@ -1,20 +1,16 @@
 // libFuzzer's entry for the parser of part files; part_file_test.cc drives it as well, so that it runs in every build.
-#include <array>
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "core/testing/fuzz.h"
 #include "store/part_file.h"
 
 namespace {
 
-// What the parser accepts must be what the encoder can write, or an identity could be read that nobody wrote.
-void require(bool holds) {
-    if (!holds) std::abort();
-}
+using engram::fuzz::require;
 
+// What the parser accepts must be what the encoder can write, or an identity could be read that nobody wrote.
 void check_accepted(const engram::PartHeader &header, std::span<const std::byte> file) {
     require(engram::validate_layout(header.layout).has_value());
     require(header.file_bytes() == file.size());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <format>
 #include <sstream>
 
@@ -117,8 +118,8 @@ OrderedJson number_of(const std::string &text) {
     if (const auto read = std::from_chars(text.data(), end, whole); read.ec == std::errc() && read.ptr == end) return whole;
     double real = 0;
     const bool digits = std::ranges::any_of(text, [](char c) { return c >= '0' && c <= '9'; });  // else it may be "inf" or "nan"
-    if (const auto read = std::from_chars(text.data(), end, real); digits && read.ec == std::errc() && read.ptr == end)
-        return real;
+    const auto read = std::from_chars(text.data(), end, real);
+    if (digits && read.ec == std::errc() && read.ptr == end && std::isfinite(real)) return real;  // "nan(1)" is none
     return nullptr;
 }
 

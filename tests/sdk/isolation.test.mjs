@@ -39,6 +39,7 @@ test("keys are asked for, and lead to one tenant", async () => {
   assert.equal((await ask("red", "GET", "/v1/agents/mine")).status, 200);
   assert.equal((await ask("green", "GET", "/v1/agents/mine")).status, 404);
   assert.equal((await ask("red", "GET", "/metrics")).status, 403);
+  assert.equal((await ask("red", "POST", "/v1/models/load", { path: "other.gguf" })).status, 403);
   const refused = await server.raw("POST", "/v1/messages", {}, { "anthropic-version": "2023-06-01" });
   assert.deepEqual([refused.status, refused.json.error.type], [401, "authentication_error"]);
 });

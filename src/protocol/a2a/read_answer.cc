@@ -164,12 +164,22 @@ A2aResult<void> read_capabilities(const Field &field, ServerCard &card) {
     return {};
 }
 
+// What a server calls text need not be one.
+bool is_utf8(const std::string &bytes) {
+    try {
+        static_cast<void>(OrderedJson(bytes).dump());
+        return true;
+    } catch (const OrderedJson::exception &) {
+        return false;
+    }
+}
+
 std::string file_text(const Part &part) {
     const std::string name = part.filename.empty() ? "without a name" : part.filename;
     if (part.kind == Part::Kind::url) return std::format("[File {}: {}]", name, part.content);
     const bool is_text = part.media_type.starts_with("text/") || part.media_type.contains("json");
     const auto bytes = is_text ? from_base64(part.content) : std::nullopt;
-    if (bytes) return std::format("File {}:\n```\n{}\n```", name, *bytes);
+    if (bytes && is_utf8(*bytes)) return std::format("File {}:\n```\n{}\n```", name, *bytes);
     return std::format("[File {}, {}: not shown]", name, part.media_type.empty() ? "of no said type" : part.media_type);
 }
 

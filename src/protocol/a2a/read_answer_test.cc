@@ -60,6 +60,11 @@ Task task() {
     return task;
 }
 
+TEST(A2aReadAnswer, WhatIsCalledTextAndIsNoneIsNotShown) {
+    const std::vector<Part> parts{{.kind = Part::Kind::raw, .content = "/w==", .filename = "x", .media_type = "text/plain"}};
+    EXPECT_EQ(text_of_parts(parts), "[File x, text/plain: not shown]");
+}
+
 // What our own server writes, in both versions, comes back as it was.
 TEST(A2aReadAnswer, TasksOfEitherVersion) {
     for (const WireVersion dialect : {WireVersion::v1_0, WireVersion::v0_3}) {

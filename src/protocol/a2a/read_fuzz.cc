@@ -1,8 +1,6 @@
 // Fuzz entry of the readers: any bytes give values that can be written and read again as they are, or an error with a sentence.
 // Linked to a fuzzer, or driven by read_test.cc.
-#include <cstdint>
-#include <cstdlib>
-
+#include "core/testing/fuzz.h"
 #include "protocol/a2a/method.h"
 #include "protocol/a2a/read.h"
 #include "protocol/a2a/rpc.h"
@@ -12,11 +10,8 @@ namespace {
 
 using namespace engram;
 using namespace engram::protocol::a2a;
+using fuzz::require;
 using protocol::Field;
-
-void require(bool holds) {
-    if (!holds) std::abort();
-}
 
 template <typename T>
 const T *read(const A2aResult<T> &result) {

@@ -12,6 +12,8 @@ namespace engram::protocol::anthropic {
 namespace {
 
 constexpr std::size_t kMaxBlocks = 100'000;
+constexpr std::size_t kMaxTold = 4096;  // tools that messages add or take away: they are looked up one by one
+constexpr std::string_view kTooManyTold = "is one of more tools than messages may add or remove";
 
 // Calls of tools that ran at the vendor, their results (their content is encrypted or of no use to another model), and marks of
 // the vendor's own.
@@ -62,7 +64,10 @@ ApiResult<std::optional<std::string>> BlockText::read(const Field &block, std::s
         ENGRAM_TRY(block["tool"].must_be_object());
         if (!block["tool"]["name"].present()) return std::nullopt;  // an MCP server's tools
         ENGRAM_ASSIGN(const std::string name, block["tool"]["name"].text());
-        if (!std::ranges::contains(withdrawn_, name)) withdrawn_.push_back(name);
+        if (!std::ranges::contains(withdrawn_, name)) {
+            if (withdrawn_.size() == kMaxTold) return block["tool"].wrong(kTooManyTold);
+            withdrawn_.push_back(name);
+        }
         return std::format("The tool {} can't be called any more.", name);
     }
     if (type == "compaction") {
@@ -125,6 +130,7 @@ ApiResult<std::string> BlockText::read_addition(const Field &tool) {
     ENGRAM_ASSIGN(const std::string type, tool["type"].text());
     if (type == "tool_definition") {
         ENGRAM_ASSIGN(const ChatTool defined, read_tool(tool["definition"]));
+        if (told_.size() == kMaxTold) return tool.wrong(kTooManyTold);
         tools_.insert_or_assign(defined.name, &defined);
         return announce(defined.name);
     }

@@ -2,21 +2,18 @@
 // sentence. Linked to a fuzzer, or driven by request_table_test.cc.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <set>
 #include <string>
 #include <string_view>
 
+#include "core/testing/fuzz.h"
 #include "protocol/anthropic/errors.h"
 #include "protocol/anthropic/request.h"
 
 namespace {
 
 using namespace engram;
-
-void require(bool holds) {
-    if (!holds) std::abort();
-}
+using fuzz::require;
 
 bool is_object(const std::string &text) {
     const auto json = parse_bounded_json(text, 64UZ << 20U);

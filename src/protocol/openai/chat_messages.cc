@@ -7,6 +7,8 @@
 namespace engram::protocol::openai {
 namespace {
 
+constexpr std::size_t kMaxCalls = 1024;  // of one answer: results look for theirs among them
+
 // The ids of an answer's calls that have no result yet.
 struct OpenCalls {
     std::vector<std::string> ids;
@@ -49,7 +51,7 @@ ApiResult<ChatMessage> assistant_message(const Field &message) {
         }
     }
     if (const Field calls = message["tool_calls"]; calls.present()) {
-        ENGRAM_TRY(calls.must_be_array(0, SIZE_MAX));
+        ENGRAM_TRY(calls.must_be_array(0, kMaxCalls));
         for (const Field &call : calls.elements()) {
             ENGRAM_ASSIGN(ChatToolCall parsed, tool_call(call));
             result.tool_calls.push_back(std::move(parsed));

@@ -1,8 +1,6 @@
 // Fuzz entry of the requests' parsers: any bytes give a request or a refusal with a sentence, and what a request holds is what
 // engram/chat.h promises of it. Linked to a fuzzer, or driven by requests_test.cc.
-#include <cstdint>
-#include <cstdlib>
-
+#include "core/testing/fuzz.h"
 #include "protocol/openai/chat_request.h"
 #include "protocol/openai/completions.h"
 #include "protocol/openai/embeddings.h"
@@ -12,15 +10,13 @@
 namespace engram::protocol::openai {
 namespace {
 
+using fuzz::require;
+
 class NothingStored : public StoredResponses {
   public:
     std::optional<std::vector<ChatMessage>> conversation(std::string_view) const override { return std::nullopt; }
     std::optional<OrderedJson> item(std::string_view) const override { return std::nullopt; }
 };
-
-void require(bool holds) {
-    if (!holds) std::abort();
-}
 
 bool is_json_object(const std::string &text) {
     const auto json = parse_bounded_json(text, text.size());

@@ -1,6 +1,7 @@
 // All requests of the table, as they are and after damage.
 #include <gtest/gtest.h>
 
+#include <format>
 #include <iterator>
 #include <random>
 
@@ -43,6 +44,25 @@ TEST(OpenAiRequests, AreAcceptedOrRefusedByName) {
         EXPECT_EQ(error->param, sample.param);
         EXPECT_NE(error->message.find(sample.message), std::string::npos) << error->message;
     }
+}
+
+// What is looked up one by one has a limit: reading it would cost far more than sending it.
+TEST(OpenAiRequests, HaveSoManyToolsAndCalls) {
+    OrderedJson body =
+        json_of(R"({"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"x","tool_calls":[]}],"tools":[]})");
+    const auto param = [&] {
+        const auto request = parse_chat_request(body);
+        return request ? std::string() : request.error().param;
+    };
+    for (int i = 0; i <= 4096; ++i) {
+        body["tools"].push_back({{"type", "function"}, {"function", {{"name", std::format("f{}", i)}}}});
+    }
+    EXPECT_EQ(param(), "tools[4096].function.name");
+    body["tools"].clear();
+    for (int i = 0; i <= 1024; ++i) {
+        body["messages"][1]["tool_calls"].push_back({{"id", std::to_string(i)}, {"function", {{"name", "f"}}}});
+    }
+    EXPECT_EQ(param(), "messages[1].tool_calls");
 }
 
 // Somewhere in the body a value becomes another one, goes, or comes twice.

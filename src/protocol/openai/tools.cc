@@ -10,6 +10,7 @@ namespace engram::protocol::openai {
 namespace {
 
 constexpr std::size_t kMaxNameBytes = 128;
+constexpr std::size_t kMaxTools = 4096;
 
 ApiResult<void> check_type_name(const Field &type) {
     return must_be_one_of(type, {"object", "array", "string", "number", "integer", "boolean", "null"});
@@ -111,6 +112,7 @@ ApiResult<ChatTool> function_tool(const Field &definition, bool strict_when_abse
 }
 
 ApiResult<void> add_tool(ChatTool tool, const Field &name, std::vector<ChatTool> &tools) {
+    if (tools.size() == kMaxTools) return name.wrong(std::format("is that of one tool more than {}", kMaxTools));
     if (has_tool(tools, tool.name)) return name.wrong(std::format("there are two tools with the name \"{}\"", tool.name));
     tools.push_back(std::move(tool));
     return {};
