@@ -6,6 +6,8 @@ import wire
 from oracle import NO, YES, Seen, check_conversation, settle
 
 QUIET_S = 60
+TIDY_S = 15
+MORE_DESCRIPTORS = 30
 MOST_DESCRIPTORS = 200
 MOST_RESIDENT_MIB = 700
 MOST_THREADS = 400
@@ -59,6 +61,8 @@ def check_agents(world):
             messages = transcript(client, agent.name) if facts else None
             seen = Seen(messages, facts["turns"], facts["tokens"]) if messages is not None else None
             world.record.check("agents", settle(agent, seen))
+            if messages and facts["model"] != world.own_model:
+                adopt(client, agent)
             for _, content in messages or ():
                 world.overheard(f"the transcript of {agent.name}", content, agent.secrets)
         for agent in client.agents:
@@ -70,6 +74,14 @@ def check_agents(world):
     for tenant, left in shown.items():
         for name in left:
             world.record.finding("came back", f"agent {name} of tenant {tenant} had been deleted, or was never made")
+
+
+def adopt(client, agent):
+    """It came to be while another model was loaded, and is that one's: ours reads what was said, and goes on."""
+    for turn in agent.turns:
+        turn.foreign = True
+    client.call("PATCH", f"/v1/agents/{agent.name}", {"adopt": True})
+    client.world.record.checks["agents adopted"] += 1
 
 
 def check_conversations(world):
@@ -100,6 +112,18 @@ def sizes(folder, pattern):
 
 
 def check_files(world):
+    """What was superseded is removed in the background: it may take a moment until all is in order."""
+    complaints = []
+
+    def in_order():
+        complaints[:] = file_complaints(world)
+        return not complaints
+
+    cage.wait_for(in_order, TIDY_S)
+    world.record.check("files", complaints)
+
+
+def file_complaints(world):
     store, now = world.home / "store", gauges(world)
     blocks = sizes(store / "blocks", "??/*.safetensors")
     complaints = []
@@ -111,22 +135,38 @@ def check_files(world):
         complaints.append(f"budget: {now['engram_tier_bytes']} in memory")
     for left in [*store.rglob("*.tmp"), *world.home.glob("passing-*")]:
         complaints.append(f"left over: {left.name}")
-    quarantined = set(sizes(store / "quarantine", "*.safetensors"))
+    quarantined = sizes(store / "quarantine", "*.safetensors")
     for file in quarantined:
-        name = ".".join(file.name.split(".")[:2])
-        if not any(flipped.name.startswith(name + ".") for flipped in world.flipped):
+        if part_of(file) not in map(part_of, world.flipped):
             complaints.append(f"corrupt: {file.name} is in quarantine, and nobody had damaged it")
     if len(quarantined) != now["engram_quarantined_parts"][""]:
         complaints.append(f"the server counts {now['engram_quarantined_parts']} parts in quarantine, and there are {len(quarantined)}")
-    world.record.check("files", complaints)
+    return complaints
+
+
+def part_of(file):
+    """Files of a part are "ID.KIND.safetensors" where they belong, and "ID.KIND.N.safetensors" in quarantine."""
+    return ".".join(file.name.split(".")[:2])
 
 
 def check_bounds(world):
-    used = world.server.usage()
+    """Of the process: bounded, and at rest no more than when it was at rest first; counters only grow."""
+    used, process, now = world.server.usage(), world.server.process.pid, gauges(world)
     for name, value in used.items():
         world.record.peak(name, value)
     bounds = {"resident_mib": MOST_RESIDENT_MIB, "threads": MOST_THREADS, "descriptors": MOST_DESCRIPTORS}
-    world.record.check("bounds", [f"{name}: {used[name]}, at most {most}" for name, most in bounds.items() if used[name] > most])
+    complaints = [f"{name}: {used[name]}, at most {most}" for name, most in bounds.items() if used[name] > most]
+    if world.earlier["process"] == process:
+        if used["descriptors"] > world.earlier["descriptors"] + MORE_DESCRIPTORS:
+            complaints.append(f"descriptors: {world.earlier['descriptors']} at first, {used['descriptors']} now")
+        for name, series in world.earlier["counters"].items():
+            for labels, value in series.items():
+                if now.get(name, {}).get(labels, 0) < value:
+                    complaints.append(f"the counter {name}{{{labels}}} went from {value} to {now.get(name, {}).get(labels)}")
+    else:
+        world.earlier.update(process=process, descriptors=used["descriptors"])
+    world.earlier["counters"] = {name: series for name, series in now.items() if name.endswith("_total")}
+    world.record.check("bounds", complaints)
 
 
 def verify(world):
@@ -136,10 +176,10 @@ def verify(world):
     for message in report["messages"]:
         if not any(file.name.split(".")[0] in message for file in world.flipped):
             complaints.append(f"corrupt: {message}, and nobody had damaged it")
+    quarantine = set(map(part_of, (world.home / "store" / "quarantine").glob("*")))
     noticed = 0
-    quarantine = {".".join(file.name.split(".")[:2]) for file in (world.home / "store" / "quarantine").glob("*")}
     for file, flips in world.flipped.items():
-        noticed += ".".join(file.name.split(".")[:2]) in quarantine
+        noticed += part_of(file) in quarantine
         if file.exists() and still_damaged(file, flips):
             complaints.append(f"corrupt: {file.name} was damaged, and the check didn't notice")
     world.record.check("store verify", complaints)

@@ -14,9 +14,10 @@ from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Turn
 
 MOST_AGENTS = 5
 MOST_CONVERSATIONS = 3
-LONGEST_AGENT = 700  # tokens: then it is deleted
+LONGEST_AGENT = 700  # tokens: then nobody talks to it any more, and it is deleted
 NOT_COMMITTED = "not committed"
 PAUSE_WHEN_DOWN_S = 0.1
+PAUSE_AFTER_REFUSAL_S = 0.03
 # Refusals after which it isn't known whether something has happened: the server failed in the middle.
 FAILED_INSIDE = (500, 507)
 
@@ -28,6 +29,7 @@ class Client(threading.Thread):
         self.key = {"authorization": f"Bearer {world.keys[tenant]}"}
         self.agents, self.gone, self.conversations, self.left = [], [], [], []
         self.step = self.made = 0
+        self.touched = []  # agents that the operation under way is about
         self.last = "nothing"  # what it is doing, for whoever finds it hanging
 
     # --- the loop ---
@@ -41,7 +43,7 @@ class Client(threading.Thread):
 
     def attempt(self, kind, draw):
         record, since = self.world.record, time.monotonic()
-        self.last = kind
+        self.last, self.touched = kind, []
         try:
             outcome = getattr(self, kind)(draw) or "done"
             if outcome == "nothing":  # no agent to do it to
@@ -64,6 +66,7 @@ class Client(threading.Thread):
                 self.forget_pending()
             if record.excuse(since, error.status) is None:
                 outcome = self.failed(kind, "refused", error)
+            time.sleep(PAUSE_AFTER_REFUSAL_S)
         except Exception as error:  # the answer made no sense, or we don't: a finding either way, and the others go on
             outcome = self.failed(kind, "nonsense", repr(error))
         record.operation(kind, outcome)
@@ -73,8 +76,8 @@ class Client(threading.Thread):
         return "failed"
 
     def forget_pending(self):
-        """Nothing of what the operation was about has happened."""
-        for agent in self.agents:
+        """Nothing of what the operation was about has happened; what is open of earlier ones stays so."""
+        for agent in self.touched:
             agent.pending = None
             if agent.there == MAYBE:
                 agent.there = YES if agent.was_there else NO
@@ -90,8 +93,10 @@ class Client(threading.Thread):
 
     # --- agents ---
 
-    def some_agent(self, draw):
+    def some_agent(self, draw, longest=None):
         settled = [agent for agent in self.agents if agent.settled and agent.there == YES]
+        if longest is not None:
+            settled = [agent for agent in settled if agent.tokens <= longest]
         return draw.choice(settled) if settled else None
 
     def new_agent(self, system, secrets=frozenset(), turns=()):
@@ -99,6 +104,7 @@ class Client(threading.Thread):
         self.made += 1
         agent = Agent(f"c{self.number}-{self.made}", self.tenant, system, secrets, list(turns), MAYBE, was_there=False)
         self.agents.append(agent)
+        self.touched.append(agent)
         return agent
 
     def create(self, draw):
@@ -117,9 +123,10 @@ class Client(threading.Thread):
         return words.question(draw)
 
     def begin_turn(self, draw, how):
-        agent = self.some_agent(draw)
+        agent = self.some_agent(draw, LONGEST_AGENT)
         if agent is None:
             return None, None
+        self.touched.append(agent)
         agent.pending = Pending(self.next_prompt(draw, agent), how, draw.choice((4, 12, 24, 40)))
         return agent, {"prompt": agent.pending.prompt, "max_tokens": agent.pending.max_tokens, "temperature": 0}
 
@@ -217,6 +224,7 @@ class Client(threading.Thread):
         if agent is None:
             return "nothing"
         renamed = self.new_agent(agent.system, agent.secrets, agent.turns)
+        self.touched.append(agent)
         agent.there, agent.was_there, renamed.renamed_from = MAYBE, True, agent
         self.call("PATCH", f"/v1/agents/{agent.name}", {"id": renamed.name})
         agent.there, renamed.there, renamed.renamed_from = NO, YES, None
@@ -225,9 +233,12 @@ class Client(threading.Thread):
         return None
 
     def delete(self, draw):
-        agent = self.some_agent(draw)
-        if agent is None:
+        """Of the agents that may be deleted the longest, or any."""
+        settled = [agent for agent in self.agents if agent.settled]
+        if not settled:
             return "nothing"
+        agent = max(settled, key=lambda one: one.tokens) if draw.random() < 0.5 else draw.choice(settled)
+        self.touched.append(agent)
         agent.there, agent.was_there = MAYBE, True
         self.call("DELETE", f"/v1/agents/{agent.name}")
         agent.there = NO

@@ -29,6 +29,9 @@ class Control:
         """All turns of an agent, until they part from the control's."""
         if all(id(turn) in self.compared for turn in agent.turns):
             return
+        if any(turn.foreign for turn in agent.turns):
+            self.record.compared["not compared: another model had a part in it"] += len(agent.turns)
+            return
         name = self.name()
         self.call("POST", "/v1/agents", {"id": name, "system_prompt": agent.system})
         for turn in agent.turns:

@@ -149,6 +149,7 @@ def load(world, path, name):
 
 def model_switch(world, draw):
     """Another model, a file that isn't one, and back again."""
+    world.earlier["process"] = None  # what the server counts of its memory begins anew
     with world.record.disturbance("model switch", statuses=(404, 409, 503)):
         reply = load(world, world.spare_model, SPARE_MODEL)
         if reply.status == 200:

@@ -20,6 +20,7 @@ class Turn:
     max_tokens: int
     tokens_after: int | None = None  # of the agent; None: nobody has looked
     cut: bool = False  # its client left in the middle: the answer is how far it had come
+    foreign: bool = False  # another model was loaded then, and may have said it: there is nothing to compare it with
 
 
 @dataclasses.dataclass
@@ -49,6 +50,10 @@ class Agent:
     @property
     def settled(self):
         return self.there != MAYBE and self.pending is None
+
+    @property
+    def tokens(self):
+        return (self.turns[-1].tokens_after or 0) if self.turns else 0
 
     def messages(self):
         return [message for turn in self.turns for message in (("user", turn.prompt), ("assistant", turn.answer))]

@@ -168,8 +168,7 @@ class Files(unittest.TestCase):
                   "engram_tier_budget_bytes": {'tier="memory"': 10}}
         self.addCleanup(setattr, checks, "gauges", checks.gauges)
         checks.gauges = lambda _: gauges
-        checks.check_files(world)
-        return " ".join(finding["detail"] for finding in world.record.findings)
+        return " ".join(checks.file_complaints(world))
 
     def test_bounds_and_leftovers(self):
         self.assertEqual(self.complaints(), "")

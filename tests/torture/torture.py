@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import random
-import subprocess
+import shutil
 import sys
 import tempfile
 import threading
@@ -40,6 +40,7 @@ class World:
         self.home, self.model, self.disk_budget = folder / "home", arguments.model, DISK_BUDGET
         self.spare_model, self.not_a_model = folder / "other.gguf", folder / "nothing.gguf"
         self.flipped, self.has_room_again = {}, False
+        self.earlier = {"process": None, "descriptors": 0, "counters": {}}
         self.condition = threading.Condition()
         self.running = self.finished = False
         self.idle, self.clients = set(), []
@@ -115,12 +116,24 @@ def prepare(world, arguments, folder):
     for tenant in TENANTS:
         world.server.command("tenant", "set", tenant, "--requests", "unlimited")
         world.keys[tenant] = world.server.command("key", "create", "--tenant", tenant)
+    world.server.command("tenant", "set", "keeper", "--requests", "unlimited")
     admin = world.server.command("key", "create", "--tenant", "keeper", "--scopes", "chat,agents,admin")
     world.admin = {"authorization": f"Bearer {admin}"}
     faults.restart(world)
+    world.own_model = own_model(world)
     world.clients = [Client(number, TENANTS[number % len(TENANTS)], world) for number in range(CLIENTS)]
     for client in world.clients:
         client.start()
+
+
+def own_model(world):
+    """What the server calls its model in what it says of agents."""
+    probe = "/v1/agents/probe"
+    wire.done(world.port, "POST", "/v1/agents", {"id": "probe"}, world.admin)
+    wire.done(world.port, "POST", probe + "/turn", {"prompt": "Hello", "max_tokens": 1}, world.admin)
+    name = wire.done(world.port, "GET", probe, headers=world.admin).json()["model"]
+    wire.done(world.port, "DELETE", probe, headers=world.admin)
+    return name
 
 
 def torture(world, seconds):
@@ -207,8 +220,9 @@ def main(words):
             world.end()
             if world.server is not None and world.server.running():
                 world.server.kill()
-            if cage.in_namespaces():
-                subprocess.run(["umount", str(world.home)], capture_output=True, check=False)
+            if arguments.keep:  # the small disk goes with this process
+                shutil.copytree(world.home, folder / "home-at-the-end", dirs_exist_ok=True)
+            cage.unmount(world.home)
     print(json.dumps(world.record.facts(), indent=2) if arguments.json else world.record.text(), flush=True)
     return 1 if world.record.findings else 0
 

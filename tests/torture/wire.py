@@ -10,6 +10,8 @@ import re
 
 TIMEOUT_S = 120  # nothing of this takes so long, on however slow a machine: it hangs
 
+ANTHROPIC_OVERLOADED = 529  # where the other protocols say 503
+
 # Codes of Engram's errors in streams, as the statuses that they would have had.
 STATUS_OF_CODE = {"invalid_argument": 400, "not_found": 404, "already_exists": 409, "incompatible": 409, "over_budget": 507,
                   "too_long": 400, "locked": 503, "cancelled": 503, "unsupported": 501}
@@ -67,7 +69,7 @@ def begin(port, method, path, body=None, headers=()):
 
 def read(connection, response):
     try:
-        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        return Reply(503 if response.status == ANTHROPIC_OVERLOADED else response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
     except TimeoutError as error:
         raise Hung("in the middle of an answer") from error
     except (OSError, http.client.HTTPException) as error:
