@@ -280,10 +280,9 @@ class Client(threading.Thread):
         try:
             self.call(method, path, body)
         except wire.Refused as error:
-            # No memory to bring in, or no room for it: the answer to these questions, not a failure.
-            if error.status not in (404, 507):
-                raise
-            if error.status == 404 and "no agent" in error.text:
+            # No memory to bring in, no room for it, or damage that was done to it: the answer to these questions, not a failure.
+            damaged = error.status == 500 and self.world.flipped
+            if not damaged and (error.status not in (404, 507) or "there is no agent" in error.text):
                 raise
         return None
 

@@ -150,7 +150,8 @@ def load(world, path, name):
 def model_switch(world, draw):
     """Another model, a file that isn't one, and back again."""
     world.earlier["process"] = None  # what the server counts of its memory begins anew
-    with world.record.disturbance("model switch", statuses=(404, 409, 503)):
+    # Agents that came to be meanwhile are the other model's, until somebody lets ours adopt them.
+    with world.record.disturbance("model switch", statuses=(404, 409, 503), until_rest=True):
         reply = load(world, world.spare_model, SPARE_MODEL)
         if reply.status == 200:
             some_time(draw, 0.3, 1.0)

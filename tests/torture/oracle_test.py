@@ -119,7 +119,11 @@ class Refusals(unittest.TestCase):
         notes = record.Record(1)
         client = clients.Client(0, "red", types.SimpleNamespace(record=notes, keys={"red": "k"}))
         client.agents = [agent(pending=Pending("Who are you?", "turn", 12))]
-        client.turn = lambda draw: (_ for _ in ()).throw(error)
+
+        def fail(_):
+            client.touched.append(client.agents[0])
+            raise error
+        client.turn = fail
         if disturbance:
             with notes.disturbance("test", **disturbance):
                 client.attempt("turn", None)
@@ -144,6 +148,15 @@ class Refusals(unittest.TestCase):
                                (wire.NotSent(""), False)):
             _, left = self.attempt(error)
             self.assertEqual(left.pending is not None, is_open, error)
+
+    def test_what_is_open_of_an_earlier_operation_stays_so(self):
+        notes = record.Record(1)
+        client = clients.Client(0, "red", types.SimpleNamespace(record=notes, keys={"red": "k"}))
+        client.agents = [agent(pending=Pending("Who are you?", "turn", 12))]
+        client.turn = lambda draw: client.call_nobody()
+        client.call_nobody = lambda: (_ for _ in ()).throw(wire.Refused(429, ""))
+        client.attempt("turn", None)
+        self.assertIsNotNone(client.agents[0].pending)
 
     def test_a_disturbance_ends(self):
         notes = record.Record(1)

@@ -51,15 +51,22 @@ class Record:
             self.peaks[name] = max(self.peaks.get(name, 0), value)
 
     @contextlib.contextmanager
-    def disturbance(self, name, statuses=(), breaks=False, tail_s=0.0):
-        """`tail_s`: how long it goes on after the cause has been lifted, since the server learns of that later."""
+    def disturbance(self, name, statuses=(), breaks=False, tail_s=0.0, until_rest=False):
+        """`tail_s`: how long it goes on after the cause has been lifted, since the server learns of that later; `until_rest`: at
+        least until the round's end, when all is put in order."""
         this = Disturbance(name, statuses, breaks)
         with self.lock:
             self.disturbances.append(this)
         try:
             yield
         finally:
-            this.ended = time.monotonic() + tail_s
+            this.ended = None if until_rest else time.monotonic() + tail_s
+
+    def at_rest(self):
+        """Nothing is under way."""
+        with self.lock:
+            for this in self.disturbances:
+                this.ended = this.ended or time.monotonic()
 
     def excuse(self, since, status=None):
         """The name of what explains a refusal with that status (None: a break) of a request that began then; None: nothing does."""
