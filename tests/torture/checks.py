@@ -62,8 +62,8 @@ def check_agents(world):
             messages = transcript(client, agent.name) if facts else None
             seen = Seen(messages, facts["turns"], facts["tokens"]) if messages is not None else None
             world.record.check("agents", settle(agent, seen))
-            if messages and facts["model"] != world.own_model:
-                adopt(client, agent)
+            if messages:
+                see_whose(agent, facts["model"], client)
             for _, content in messages or ():
                 world.overheard(f"the transcript of {agent.name}", content, agent.secrets)
         for agent in client.agents:
@@ -77,10 +77,13 @@ def check_agents(world):
             world.record.finding("came back", f"agent {name} of tenant {tenant} had been deleted, or was never made")
 
 
-def adopt(client, agent):
-    """It came to be while another model was loaded, and is that one's: ours reads what was said, and goes on."""
-    for turn in agent.turns:
-        turn.foreign = True
+def see_whose(agent, model, client):
+    """One that came to be while another model was loaded is that one's: ours adopts it, reads what was said, and goes on."""
+    first = agent.turns[0]
+    if model == client.world.own_model:
+        first.foreign = YES if first.foreign == YES else NO
+        return
+    first.foreign = YES
     client.call("PATCH", f"/v1/agents/{agent.name}", {"adopt": True})
     client.world.record.checks["agents adopted"] += 1
 

@@ -29,7 +29,7 @@ class Client(threading.Thread):
         self.key = {"authorization": f"Bearer {world.keys[tenant]}"}
         self.agents, self.gone, self.conversations, self.left = [], [], [], []
         self.step = self.made = 0
-        self.touched = []  # agents that the operation under way is about
+        self.touched, self.began = [], 0.0  # agents that the operation under way is about; when it began
         self.last = "nothing"  # what it is doing, for whoever finds it hanging
 
     # --- the loop ---
@@ -43,7 +43,7 @@ class Client(threading.Thread):
 
     def attempt(self, kind, draw):
         record, since = self.world.record, time.monotonic()
-        self.last, self.touched = kind, []
+        self.last, self.touched, self.began = kind, [], since
         try:
             outcome = getattr(self, kind)(draw) or "done"
             if outcome == "nothing":  # no agent to do it to
@@ -137,7 +137,9 @@ class Client(threading.Thread):
         if warning and NOT_COMMITTED in warning:
             self.world.record.compared["not committed, as the answer said"] += 1
             return
-        agent.turns.append(Turn(pending.prompt, text, pending.how, pending.max_tokens, tokens_after))
+        # An agent belongs to the model that talks to it first, which may have been another one. At rest it is known.
+        foreign = MAYBE if not agent.turns and self.world.record.excuse(self.began, 409) else NO
+        agent.turns.append(Turn(pending.prompt, text, pending.how, pending.max_tokens, tokens_after, foreign=foreign))
 
     def heard_turn(self, agent, result):
         if result["prompt_tokens"] != result["reused_tokens"] + result["computed_tokens"]:
@@ -282,7 +284,8 @@ class Client(threading.Thread):
         except wire.Refused as error:
             # No memory to bring in, no room for it, or damage that was done to it: the answer to these questions, not a failure.
             damaged = error.status == 500 and self.world.flipped
-            if not damaged and (error.status not in (404, 507) or "there is no agent" in error.text):
+            unread = error.status == 409 and "another tokenizer" in error.text  # an adopted agent's, until its next turn
+            if not damaged and not unread and (error.status not in (404, 507) or "there is no agent" in error.text):
                 raise
         return None
 

@@ -6,9 +6,9 @@ NEAR_TIE nats. That is counted, shown, and not wrong. Any other difference is.
 """
 import wire
 from clients import as_messages, chat_body
-from oracle import same_text
+from oracle import NO, same_text
 
-NEAR_TIE = 0.5
+NEAR_TIE = 0.25
 
 
 class Control:
@@ -29,7 +29,7 @@ class Control:
         """All turns of an agent, until they part from the control's."""
         if all(id(turn) in self.compared for turn in agent.turns):
             return
-        if any(turn.foreign for turn in agent.turns):
+        if any(turn.foreign != NO for turn in agent.turns):
             self.record.compared["not compared: another model had a part in it"] += len(agent.turns)
             return
         name = self.name()

@@ -12,6 +12,9 @@ import dataclasses
 import threading
 
 
+YES, NO, MAYBE = "yes", "no", "maybe"
+
+
 @dataclasses.dataclass
 class Turn:
     prompt: str
@@ -20,7 +23,7 @@ class Turn:
     max_tokens: int
     tokens_after: int | None = None  # of the agent; None: nobody has looked
     cut: bool = False  # its client left in the middle: the answer is how far it had come
-    foreign: bool = False  # another model was loaded then, and may have said it: there is nothing to compare it with
+    foreign: str = NO  # whether another model has said it: then there is nothing to compare it with
 
 
 @dataclasses.dataclass
@@ -30,9 +33,6 @@ class Pending:
     how: str
     max_tokens: int
     heard: str = ""
-
-
-YES, NO, MAYBE = "yes", "no", "maybe"
 
 
 @dataclasses.dataclass
