@@ -252,6 +252,8 @@ class Client(threading.Thread):
         agent = self.some_agent(draw)
         if agent is None or len(self.agents) >= MOST_AGENTS:
             return "nothing"
+        if agent.turns and agent.turns[0].foreign != NO:
+            return "nothing"  # its KV may be another model's, which is refused
         file = self.call("GET", f"/v1/agents/{agent.name}/export").body
         copy = self.new_agent(agent.system, agent.secrets, agent.turns)
         self.call("POST", f"/v1/agents/import?as={copy.name}", file, {"content-type": "application/octet-stream"})

@@ -54,7 +54,7 @@ class Control:
                 self.record.finding("wrong", f"{agent.name}: a turn that was cut has {most} tokens of at most {turn.max_tokens}")
                 return False
         answer, _ = self.ask(turn, name, most)
-        return self.judge(f"{agent.name}: {turn.prompt[:60]!r}", turn, turn.answer, answer,
+        return self.judge(f"{agent.name}: {turn.prompt!r}", turn, turn.answer, answer,
                           lambda: self.logprobs(chat_body({"prompt": turn.prompt, "max_tokens": turn.max_tokens}),
                                                 {"x-engram-agent": before}))
 
@@ -83,7 +83,7 @@ class Control:
             else:
                 parts = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()["content"]
                 answer = "".join(part["text"] for part in parts)
-            self.judge(f"{talk.protocol} conversation {talk.home}, message {len(messages)}", request, said, answer,
+            self.judge(f"{talk.protocol} conversation {talk.home}: {messages!r}", request, said, answer,
                        lambda: self.logprobs(body, {"x-engram-agent": self.name()}))
 
     # --- the comparison ---
@@ -94,7 +94,9 @@ class Control:
         if same_text(said, control):
             self.record.compared["equal to the control's"] += not known
             return True
-        gap = gap_at_parting(said, logprobs())
+        tokens = logprobs()
+        # Read once more, the control itself may have come down on the other side.
+        gap = min((gap for gap in (gap_at_parting(said, tokens), gap_at_parting(control, tokens)) if gap is not None), default=None)
         if gap is not None and gap <= NEAR_TIE:
             if not known:
                 self.record.compared["parted at a near tie"] += 1

@@ -106,6 +106,10 @@ class Answers(unittest.TestCase):
             _, notes = self.judged(said, "It is")
             self.assertEqual([finding["kind"] for finding in notes.findings], ["wrong"], said)
 
+    def test_the_control_may_come_down_on_the_other_side(self):
+        _, notes = self.judged("It is", "It was")
+        self.assertEqual((notes.findings, notes.near_ties[0]["nats"]), ([], 0.2))
+
     def test_secrets(self):
         secrets, draw = Secrets(), random.Random(1)
         mine, theirs = secrets.plant(draw), secrets.plant(draw)
