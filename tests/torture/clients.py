@@ -58,6 +58,7 @@ class Client(threading.Thread):
             outcome = "open"
             if record.excuse(since) is None:
                 outcome = self.failed(kind, "broken", error)
+            time.sleep(PAUSE_WHEN_DOWN_S)
         except wire.Hung as error:
             outcome = self.failed(kind, "hang", error)
         except wire.Refused as error:
