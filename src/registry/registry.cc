@@ -311,8 +311,7 @@ class SqliteRegistry final : public Registry {
     Result<void> add_turn(const TurnCommit &turn, StoredAgent &agent) {
         ENGRAM_TRY(check_turn(turn, agent.row));
         ENGRAM_TRY(tables_.tokens.replace_tail(agent, turn.keep_tokens, turn.new_tokens));
-        ENGRAM_TRY(
-            tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
+        ENGRAM_TRY(tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
         if (turn.manifest != nullptr) ENGRAM_TRY(tables_.manifests.replace(agent, *turn.manifest));
         agent.row.updated_ms = agent.row.last_used_ms = turn.now_ms;
         if (turn.counts_as_turn) ++agent.row.n_turns;
