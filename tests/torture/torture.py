@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -28,7 +29,6 @@ DISK_BUDGET = 8 << 20
 FLAGS = ("--threads", 1, "--context", 1536, "--batch", 128, "--max-running", 4, "--block-tokens", 64, "--temp", 0, "--memory-budget",
          "2MiB", "--model-name", "engram-nano", "--drain-seconds", 20)
 SHARE_OF_TORTURE = 0.7  # of the time; the rest is for the control
-TEARDOWN_S = 180
 
 
 class World:
@@ -154,17 +154,19 @@ def torture(world, seconds):
         if not world.hold():
             return
         checks.at_rest(world)
+        print(f"torture: round {world.record.round}: {', '.join(fault.__name__ for fault in chosen)}; lost or wrong: "
+              f"{len(world.record.findings)}", file=sys.stderr, flush=True)
 
 
 def finish(world):
     """Once more from the disk: everything that was acknowledged, and nothing that is damaged and unnoticed."""
-    status = world.server.kill(15)
+    status = world.server.kill(signal.SIGTERM)
     if status != 0:
         world.record.finding("crash", f"status {status} after SIGTERM: {world.server.last_words()}")
     checks.verify(world)
     faults.restart(world)
     checks.at_rest(world)
-    world.server.kill(15)
+    world.server.kill(signal.SIGTERM)
 
 
 def compare(world, arguments, folder):
@@ -181,7 +183,7 @@ def compare(world, arguments, folder):
             control.replay(agent)
         for talk in [*client.conversations, *client.left]:
             control.replay_conversation(talk)
-    server.kill(15)
+    server.kill(signal.SIGTERM)
 
 
 def parse(words):
@@ -197,8 +199,13 @@ def parse(words):
     return parser.parse_args(words)
 
 
+def interrupted(number, frame):
+    raise RuntimeError(f"signal {number}: the report says what was seen until then")
+
+
 def main(words):
     arguments = parse(words)
+    signal.signal(signal.SIGTERM, interrupted)
     # The seed goes along, since it may have been drawn just now.
     arguments.alone = cage.enter_namespaces([sys.executable, "-B", __file__, *words, "--seed", str(arguments.seed)])
     print(f"torture: seed {arguments.seed} (SEED={arguments.seed} replays its operations and faults)", file=sys.stderr, flush=True)
