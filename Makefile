@@ -1,10 +1,11 @@
 # Everything here sets up what it needs by itself, can be repeated, and goes on where it was interrupted.
 #   JOBS=N     processes to build and test with (default: one for each core)
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
-#   FUZZ=…     one of the fuzz programs (default: all), MINUTES=… how long `make fuzz` runs in total (default: 10)
+#   MINUTES=N  how long `make fuzz` and `make torture` last in total (default: 10); FUZZ=… one of the fuzz programs (default: all);
+#              SEED=N the torture's seed
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test clients build debug check format bench asan tsan fuzz model install clean
+.PHONY: help demo serve test torture clients build debug check format bench asan tsan fuzz model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -32,6 +33,10 @@ debug:  ## compile without optimisation, in build/debug
 
 test: build  ## compile and run all tests
 	@$(ctest) --test-dir build/release
+
+torture: build  ## random clients and faults against the server for MINUTES (docs/TORTURE.md)
+	@./dev python3 -B tests/torture/torture.py build/release/src/cli/engram models/engram-nano/engram-nano.gguf \
+	  --shim build/release/tests/torture/libengram_torture_shim.so --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 clients: build  ## Claude Code, Codex and opencode against the server (fetches a gigabyte from npm)
 	@./dev tests/clients/run.sh build/clients $(CURDIR)/build/release/src/cli/engram

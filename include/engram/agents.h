@@ -306,8 +306,8 @@ class AgentManager {
     Result<void> save_everything();          // of all tenants: what is queued is on disk when it returns
     Result<void> load(std::string_view id);  // brings the agent's KV into the context
     // Brings it from disk into host memory, where its next turn finds it: nobody else has to leave the context for that. Returns
-    // when it is there. not_found (no KV is stored), over_budget (host memory is too small, or full of what running agents
-    // need), corrupt (not all of it came back: the next turn computes the rest).
+    // when it is there. not_found (no KV is stored, or not all of it any more: the next turn computes the rest), over_budget
+    // (host memory is too small, or full of what running agents need), corrupt (some of it is damaged: likewise).
     Result<void> prewarm(std::string_view id);
     enum class EvictTo : std::uint8_t { memory, disk };
     Result<void> evict(std::string_view id, EvictTo to = EvictTo::disk);  // leaves the context (and memory); disk keeps it

@@ -113,20 +113,17 @@ Result<AgentInfo> AgentManager::import_agent(const std::filesystem::path &file, 
     AgentRow row = content.agent;
     row.key = key;
     row.n_tokens = row.n_messages = 0;
-    if (auto created = impl_->registry->create(row); !created) return give_up(std::move(created.error()));
-    const auto committed = impl_->registry->commit_turn({.key = key,
-                                                         .new_tokens = content.tokens,
-                                                         .new_messages = content.messages,
-                                                         .manifest = keep_kv ? &*content.manifest : nullptr,
-                                                         .now_ms = impl_->now_ms(),
-                                                         .model = content.agent.model,
-                                                         .vocabulary = content.agent.vocabulary,
-                                                         .counts_as_turn = false});
-    if (!committed) {
-        static_cast<void>(impl_->registry->remove(key));
-        return give_up(committed.error());
-    }
-    ENGRAM_ASSIGN(const AgentRow imported, impl_->registry->get(key));
+    const TurnCommit said{.key = key,
+                          .new_tokens = content.tokens,
+                          .new_messages = content.messages,
+                          .manifest = keep_kv ? &*content.manifest : nullptr,
+                          .now_ms = impl_->now_ms(),
+                          .model = content.agent.model,
+                          .vocabulary = content.agent.vocabulary,
+                          .counts_as_turn = false};
+    const auto created = impl_->registry->create_with(row, said);
+    if (!created) return give_up(created.error());
+    const AgentRow &imported = *created;
     if (impl_->store && keep_kv) impl_->store->claim(claim_of(imported, *content.manifest, nullptr));
     return impl_->info(imported);
 }

@@ -246,6 +246,27 @@ TEST_F(PreloadTest, AskingForWhatIsNotThere) {
 }
 
 // Turns, preloads, evictions and removals at the same time: nothing is held up for ever, and every turn finds its agent whole.
+// Eviction takes the end of a chain first, and sometimes all of it. That is no damage.
+TEST_F(PreloadTest, AskingForWhatWasEvicted) {
+    make_agents({"a"});
+    const auto remove_part = [&](std::size_t index) {
+        const auto registry = must(Registry::open(registry_path(home_.path())));
+        const auto manifest = must(registry->manifest({.tenant = "default", .id = "a"}));
+        const std::string id = manifest->parts.at(index).id.hex();
+        EXPECT_TRUE(fs::remove(store_path(home_.path()) / "blocks" / id.substr(0, 2) / (id + ".attention.safetensors")));
+    };
+    for (const std::size_t index : {1U, 0U}) {
+        remove_part(index);
+        auto manager = open(8);
+        const auto asked = manager->prewarm("a");
+        ASSERT_FALSE(asked.has_value());
+        EXPECT_EQ(asked.error().code, ErrorCode::not_found) << asked.error().message;
+        EXPECT_NE(asked.error().message.find("not all stored any more"), std::string::npos) << asked.error().message;
+        EXPECT_EQ(manager->stats().quarantined_parts, 0U);
+    }
+    EXPECT_GT(say(*open(8), "a", "And then?", kAnswer).computed_tokens, 100U);
+}
+
 TEST_F(PreloadTest, BesideRunningTurns) {
     const std::vector<std::string> ids{"a", "b", "c"};
     make_agents(ids);

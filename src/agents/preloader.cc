@@ -251,6 +251,10 @@ Result<void> Preloader::preload(Job &job, const std::stop_token &stop) {
         case WarmOutcome::End::no_room:
             return fail(ErrorCode::over_budget,
                         std::format("agent {}'s KV doesn't fit in host memory: {}", key.id, outcome.problem));
+        case WarmOutcome::End::gone:  // nothing is wrong with it: others needed the room on disk
+            return fail(ErrorCode::not_found, std::format("agent {}'s KV is not all stored any more ({}): its next turn computes "
+                                                          "the rest",
+                                                          key.id, outcome.problem));
         case WarmOutcome::End::unusable:
             return fail(
                 ErrorCode::corrupt,

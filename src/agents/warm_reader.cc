@@ -51,7 +51,10 @@ WarmOutcome read_to_memory(Context &context, BlockStore &store, const WarmReques
         if (!image) return ended(WarmOutcome::End::unusable, image.error().message);
         const SegmentIdentity segment = identity_of(plan, step, tokens, request.stored_tokens, context.fingerprint());
         const auto read = store.read(segment, step.kind, step.first, step.rows, *image, 0);
-        if (!read) return ended(WarmOutcome::End::unusable, read.error().message);
+        if (!read) {  // evicted since the plan was made, or damaged
+            const bool gone = read.error().code == ErrorCode::not_found;
+            return ended(gone ? WarmOutcome::End::gone : WarmOutcome::End::unusable, read.error().message);
+        }
         const PartKey key = key_of(plan, step);
         if (!store.keep_guess_in_memory(key, *image, guess)) {
             return ended(WarmOutcome::End::no_room, "what had room for it was needed meanwhile");
@@ -60,7 +63,8 @@ WarmOutcome read_to_memory(Context &context, BlockStore &store, const WarmReques
         outcome.bytes += image->layout->image_bytes;
     }
     if (static_cast<std::size_t>(plan.resume_at) < request.stored_tokens.size()) {
-        return ended(WarmOutcome::End::unusable, presence.problem().empty() ? plan.limit : presence.problem());
+        if (presence.corrupt_parts() > 0) return ended(WarmOutcome::End::unusable, presence.problem());
+        return ended(WarmOutcome::End::gone, plan.limit);
     }
     return outcome;
 }

@@ -30,7 +30,8 @@ struct WarmOutcome {
         complete,    // all of it is in memory now
         no_room,     // nothing, or not all, found room
         broken_off,  // `go_on` said no
-        unusable,    // a part is damaged or gone
+        gone,        // a part is no longer stored; what there was in front of it was brought in
+        unusable,    // a part is damaged
     };
     End end = End::complete;
     std::vector<PartKey> parts;  // that were brought in

@@ -69,12 +69,18 @@ class SqliteRegistry final : public Registry {
     Result<AgentRow> create(const AgentRow &row) override {
         const std::scoped_lock lock(mutex_);
         ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
-        AgentRow stored = row;
-        stored.n_tokens = 0;
-        stored.n_messages = 0;
-        ENGRAM_TRY(tables_.agents.insert(stored));
+        ENGRAM_ASSIGN(StoredAgent created, insert(row));
         ENGRAM_TRY(transaction.commit());
-        return stored;
+        return std::move(created.row);
+    }
+
+    Result<AgentRow> create_with(const AgentRow &row, const TurnCommit &said) override {
+        const std::scoped_lock lock(mutex_);
+        ENGRAM_ASSIGN(auto transaction, begin(Transaction::Kind::write));
+        ENGRAM_ASSIGN(StoredAgent created, insert(row));
+        ENGRAM_TRY(add_turn(said, created));
+        ENGRAM_TRY(transaction.commit());
+        return std::move(created.row);
     }
 
     Result<AgentRow> get(const AgentKey &key) const override {
@@ -189,24 +195,7 @@ class SqliteRegistry final : public Registry {
     }
 
     Result<void> commit_turn(const TurnCommit &turn) override {
-        return change(turn.key, [&](StoredAgent &agent) -> Result<void> {
-            ENGRAM_TRY(check_turn(turn, agent.row));
-            ENGRAM_TRY(tables_.tokens.replace_tail(agent, turn.keep_tokens, turn.new_tokens));
-            ENGRAM_TRY(
-                tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
-            if (turn.manifest != nullptr) ENGRAM_TRY(tables_.manifests.replace(agent, *turn.manifest));
-            agent.row.updated_ms = agent.row.last_used_ms = turn.now_ms;
-            if (turn.counts_as_turn) ++agent.row.n_turns;
-            if (!turn.model.empty()) agent.row.model = turn.model;
-            if (!turn.vocabulary.empty()) agent.row.vocabulary = turn.vocabulary;
-            if (turn.front) {
-                agent.row.system_prompt = turn.front->system_prompt;
-                agent.row.tools = turn.front->tools;
-            }
-            if (turn.expires_ms) agent.row.expires_ms = *turn.expires_ms;
-            if (turn.retention) agent.row.retention = *turn.retention;
-            return tables_.agents.update(agent);
-        });
+        return change(turn.key, [&](StoredAgent &agent) { return add_turn(turn, agent); });
     }
 
     Result<void> describe(const AgentKey &key, const Description &description, std::int64_t now_ms) override {
@@ -309,6 +298,33 @@ class SqliteRegistry final : public Registry {
 
   private:
     Result<Transaction> begin(Transaction::Kind kind) const { return Transaction::begin(database_, kind); }
+
+    // An agent that nothing was said to yet.
+    Result<StoredAgent> insert(const AgentRow &row) {
+        StoredAgent created{.rowid = 0, .row = row};
+        created.row.n_tokens = 0;
+        created.row.n_messages = 0;
+        ENGRAM_ASSIGN(created.rowid, tables_.agents.insert(created.row));
+        return created;
+    }
+
+    Result<void> add_turn(const TurnCommit &turn, StoredAgent &agent) {
+        ENGRAM_TRY(check_turn(turn, agent.row));
+        ENGRAM_TRY(tables_.tokens.replace_tail(agent, turn.keep_tokens, turn.new_tokens));
+        ENGRAM_TRY(tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
+        if (turn.manifest != nullptr) ENGRAM_TRY(tables_.manifests.replace(agent, *turn.manifest));
+        agent.row.updated_ms = agent.row.last_used_ms = turn.now_ms;
+        if (turn.counts_as_turn) ++agent.row.n_turns;
+        if (!turn.model.empty()) agent.row.model = turn.model;
+        if (!turn.vocabulary.empty()) agent.row.vocabulary = turn.vocabulary;
+        if (turn.front) {
+            agent.row.system_prompt = turn.front->system_prompt;
+            agent.row.tools = turn.front->tools;
+        }
+        if (turn.expires_ms) agent.row.expires_ms = *turn.expires_ms;
+        if (turn.retention) agent.row.retention = *turn.retention;
+        return tables_.agents.update(agent);
+    }
 
     // Whether all that was said to `agent` stands in the front of what was said to `fork`.
     Result<bool> is_prefix(const StoredAgent &agent, const StoredAgent &fork) {

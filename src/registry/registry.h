@@ -146,6 +146,8 @@ class Registry {
 
     // As given, but with no tokens and no messages yet. already_exists, invalid_argument.
     virtual Result<AgentRow> create(const AgentRow &row) = 0;
+    // An agent that comes with what was said to it, in one transaction: both are there, or neither. As create and commit_turn.
+    virtual Result<AgentRow> create_with(const AgentRow &row, const TurnCommit &said) = 0;
     virtual Result<AgentRow> get(const AgentKey &key) const = 0;  // not_found
     // By id; empty tenant: all. A damaged agent is listed by its key, with zeros and a description that says so.
     virtual Result<std::vector<AgentRow>> list(std::string_view tenant) const = 0;

@@ -190,6 +190,32 @@ TEST_F(RegistryTest, RefusesATurnThatDoesNotFit) {
     EXPECT_EQ(registry->get(key("a"))->n_turns, 1U);
 }
 
+// An imported agent: a crash between its name and its words would leave one that has forgotten everything.
+TEST_F(RegistryTest, AnAgentComesWithAllThatWasSaidToItOrNotAtAll) {
+    const auto registry = open();
+    const std::vector<Token> tokens{1, 2, 3};
+    const Manifest too_long{.block_tokens = 256, .n_kv = 5};
+    TurnCommit said{.key = key("a"),
+                    .new_tokens = tokens,
+                    .new_messages = {{.role = "user", .content = "Hello"}, {.role = "assistant", .content = "Hi."}},
+                    .manifest = &too_long,
+                    .model = "a model",
+                    .counts_as_turn = false};
+    AgentRow row = agent("a");
+    row.n_turns = 1;
+    EXPECT_EQ(code_of(registry->create_with(row, said)), ErrorCode::invalid_argument);
+    EXPECT_EQ(code_of(registry->get(key("a"))), ErrorCode::not_found) << "what failed at its end has left an agent without words";
+    said.manifest = nullptr;
+    const auto created = registry->create_with(row, said);
+    ASSERT_TRUE(created) << why(created);
+    EXPECT_EQ(registry->get(key("a")), *created);
+    EXPECT_EQ((std::tuple{created->n_tokens, created->n_messages, created->n_turns, created->model}),
+              (std::tuple{3U, 2U, 1U, "a model"}));
+    EXPECT_EQ(registry->tokens(key("a")), tokens);
+    EXPECT_EQ(registry->messages(key("a"))->at(1).content, "Hi.");
+    EXPECT_EQ(code_of(registry->create_with(row, said)), ErrorCode::already_exists);
+}
+
 TEST_F(RegistryTest, JoinsManyRuns) {
     const auto registry = open();
     ASSERT_TRUE(registry->create(agent("a")));

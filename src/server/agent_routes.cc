@@ -343,9 +343,11 @@ ApiResult<void> import_agent(App &app, const http::HttpRequest &request, http::H
                                         .message = "the agent's file can't be written to the home folder: is the disk full?"});
     }
     const bool recompute = request.query_value("recompute").value_or("") == "true";
-    ENGRAM_ASSIGN(const AgentInfo info,
-                  api(caller.agents->import_agent(
-                      file.path(), {.as = std::string(request.query_value("as").value_or("")), .recompute = recompute})));
+    auto imported = caller.agents->import_agent(
+        file.path(), {.as = std::string(request.query_value("as").value_or("")), .recompute = recompute});
+    // What is damaged here is what the client has sent, nothing of the server's.
+    if (!imported && imported.error().code == ErrorCode::corrupt) imported.error().code = ErrorCode::invalid_argument;
+    ENGRAM_ASSIGN(const AgentInfo info, api(std::move(imported)));
     responder.send(json_answer(agent_json(info), 201));
     return {};
 }

@@ -1,0 +1,427 @@
+"""Clients that do something random, again and again: each has agents and conversations of its own, and one tenant's key.
+
+What a client does in its n-th step is drawn from (seed, client, n) alone, whatever came of the steps before. An operation notes in the
+oracle what may have happened before it sends, and what has happened when it heard so.
+"""
+import json
+import random
+import threading
+import time
+
+import wire
+import words
+from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Turn
+
+MOST_AGENTS = 5
+MOST_CONVERSATIONS = 3
+LONGEST_AGENT = 700  # tokens: then nobody talks to it any more, and it is deleted
+NOT_COMMITTED = "not committed"
+PAUSE_WHEN_DOWN_S = 0.1
+PAUSE_AFTER_REFUSAL_S = 0.03
+# Refusals after which it isn't known whether something has happened: the server failed in the middle.
+FAILED_INSIDE = (500, 507)
+
+
+class Client(threading.Thread):
+    def __init__(self, number, tenant, world):
+        super().__init__(name=f"client{number}", daemon=True)
+        self.number, self.tenant, self.world = number, tenant, world
+        self.key = {"authorization": f"Bearer {world.keys[tenant]}"}
+        self.agents, self.gone, self.conversations, self.left = [], [], [], []
+        self.step = self.made = 0
+        self.touched, self.began = [], 0.0  # agents that the operation under way is about; when it began
+        self.last = "nothing"  # what it is doing, for whoever finds it hanging
+
+    # --- the loop ---
+
+    def run(self):
+        while self.world.wait_for_start(self):
+            draw = random.Random(f"{self.world.record.seed}/{self.number}/{self.step}")
+            self.step += 1
+            names, weights = zip(*OPERATIONS.items())
+            self.attempt(draw.choices(names, weights)[0], draw)
+
+    def attempt(self, kind, draw):
+        record, since = self.world.record, time.monotonic()
+        self.last, self.touched, self.began = kind, [], since
+        try:
+            outcome = getattr(self, kind)(draw) or "done"
+            if outcome == "nothing":  # no agent to do it to
+                return
+        except wire.NotSent as error:
+            outcome = "unreachable"
+            self.forget_pending()
+            if record.excuse(since) is None:
+                outcome = self.failed(kind, "unreachable", error)
+            time.sleep(PAUSE_WHEN_DOWN_S)
+        except wire.Broken as error:
+            outcome = "open"
+            if record.excuse(since) is None:
+                outcome = self.failed(kind, "broken", error)
+            time.sleep(PAUSE_WHEN_DOWN_S)
+        except wire.Hung as error:
+            outcome = self.failed(kind, "hang", error)
+        except wire.Refused as error:
+            outcome = "refused"
+            if error.status not in FAILED_INSIDE:
+                self.forget_pending()
+            if record.excuse(since, error.status) is None:
+                outcome = self.failed(kind, "refused", error)
+            time.sleep(PAUSE_AFTER_REFUSAL_S)
+        except Exception as error:  # the answer made no sense, or we don't: a finding either way, and the others go on
+            outcome = self.failed(kind, "nonsense", repr(error))
+        record.operation(kind, outcome)
+
+    def failed(self, kind, how, error):
+        self.world.record.finding(how, f"{kind} of {self.name}: {error}")
+        return "failed"
+
+    def forget_pending(self):
+        """Nothing of what the operation was about has happened; what is open of earlier ones stays so."""
+        for agent in self.touched:
+            agent.pending = None
+            if agent.there == MAYBE:
+                agent.there = YES if agent.was_there else NO
+            agent.renamed_from = None
+        self.gone += [agent for agent in self.agents if agent.there == NO]
+        self.agents = [agent for agent in self.agents if agent.there != NO]
+
+    def call(self, method, path, body=None, headers=()):
+        return wire.done(self.world.port, method, path, body, {**self.key, **dict(headers)})
+
+    def stream(self, path, body, headers=()):
+        return wire.Stream(self.world.port, path, body, {**self.key, **dict(headers)})
+
+    # --- agents ---
+
+    def some_agent(self, draw, longest=None):
+        settled = [agent for agent in self.agents if agent.settled and agent.there == YES]
+        if longest is not None:
+            settled = [agent for agent in settled if agent.tokens <= longest]
+        return draw.choice(settled) if settled else None
+
+    def new_agent(self, system, secrets=frozenset(), turns=()):
+        """One that may come to be: it is in the oracle before the request is sent."""
+        self.made += 1
+        agent = Agent(f"c{self.number}-{self.made}", self.tenant, system, secrets, list(turns), MAYBE, was_there=False)
+        self.agents.append(agent)
+        self.touched.append(agent)
+        return agent
+
+    def create(self, draw):
+        if len(self.agents) >= MOST_AGENTS:
+            return self.delete(draw)
+        agent = self.new_agent(f"{draw.choice(words.ROLES)} Your desk has number {self.number}{self.made:03}.")
+        self.call("POST", "/v1/agents", {"id": agent.name, "system_prompt": agent.system})
+        agent.there = YES
+        return None
+
+    def next_prompt(self, draw, agent):
+        if not agent.turns or draw.random() < 0.5:
+            word = self.world.secrets.plant(draw)
+            agent.secrets |= {word}
+            return words.telling(draw, word, draw.choice((0, 0, 1, 4, 20)))
+        return words.question(draw)
+
+    def begin_turn(self, draw, how):
+        agent = self.some_agent(draw, LONGEST_AGENT)
+        if agent is None:
+            return None, None
+        self.touched.append(agent)
+        agent.pending = Pending(self.next_prompt(draw, agent), how, draw.choice((4, 12, 24, 40)))
+        return agent, {"prompt": agent.pending.prompt, "max_tokens": agent.pending.max_tokens, "temperature": 0}
+
+    def heard(self, agent, text, tokens_after, warning):
+        """The end of an answer was heard: from now on it must be there, unless the server says that it won't."""
+        pending, agent.pending = agent.pending, None
+        self.world.overheard(f"agent {agent.name}", text, agent.secrets)
+        if warning and NOT_COMMITTED in warning:
+            self.world.record.compared["not committed, as the answer said"] += 1
+            return
+        # An agent belongs to the model that talks to it first, which may have been another one. At rest it is known.
+        foreign = MAYBE if not agent.turns and self.world.record.excuse(self.began, 409) else NO
+        agent.turns.append(Turn(pending.prompt, text, pending.how, pending.max_tokens, tokens_after, foreign=foreign))
+
+    def heard_turn(self, agent, result):
+        if result["prompt_tokens"] != result["reused_tokens"] + result["computed_tokens"]:
+            self.world.record.finding("wrong", f"tokens of {agent.name} don't add up: {result}")
+        self.heard(agent, result["answer"], result["prompt_tokens"] + result["answer_tokens"], result["warning"])
+
+    def turn(self, draw):
+        agent, body = self.begin_turn(draw, "turn")
+        if agent is None:
+            return "nothing"
+        self.heard_turn(agent, self.call("POST", f"/v1/agents/{agent.name}/turn", body).json())
+        return None
+
+    def streamed_turn(self, draw, leave_after=None):
+        agent, body = self.begin_turn(draw, "turn")
+        if agent is None:
+            return "nothing"
+        stream = self.stream(f"/v1/agents/{agent.name}/turn", body)
+        for count, (name, data) in enumerate(stream):
+            data = json.loads(data)
+            if name == "text":
+                agent.pending.heard += data["text"]
+            elif name == "error":
+                raise wire.Refused(wire.STATUS_OF_CODE.get(data["code"], 500), data["message"])
+            elif name == "done":
+                stream.close()
+                if agent.pending.heard != data["answer"]:
+                    self.world.record.finding("wrong", f"streamed {agent.pending.heard!r}, done says {data['answer']!r}")
+                return self.heard_turn(agent, data)
+            if count == leave_after:
+                stream.close()
+                return "open"
+        raise wire.Broken("the stream ended without its last event")
+
+    def cancelled_turn(self, draw):
+        return self.streamed_turn(draw, draw.choice((0, 1, 2, 5, 9)))
+
+    def run_of_agent(self, draw):
+        agent, body = self.begin_turn(draw, "run")
+        if agent is None:
+            return "nothing"
+        result = self.call("POST", f"/v1/agents/{agent.name}/run", body).json()
+        used = result["usage"]
+        self.heard(agent, result["answer"], used["prompt_tokens"] + used["answer_tokens"], result["warning"])
+        return None
+
+    def chat_of_agent(self, draw):
+        agent, body = self.begin_turn(draw, "chat")
+        if agent is None:
+            return "nothing"
+        answer = self.call("POST", "/v1/chat/completions", chat_body(body), {"x-engram-agent": agent.name}).json()
+        used = answer["usage"]
+        self.heard(agent, answer["choices"][0]["message"]["content"], used["total_tokens"], answer["engram"].get("warning"))
+        return None
+
+    def batch(self, draw):
+        first, body = self.begin_turn(draw, "turn")
+        if first is None:
+            return "nothing"
+        second, other = self.begin_turn(draw, "turn")
+        turns = [{"agent": first.name, **body}] + ([{"agent": second.name, **other}] if second else [])
+        agents = [agent for agent in (first, second) if agent]
+        refusal = None
+        for agent, result in zip(agents, self.call("POST", "/v1/agents/batch", {"turns": turns}).json()["results"]):
+            if "error" in result:
+                refusal = wire.Refused(wire.STATUS_OF_CODE.get(result["error"]["code"], 500), result["error"]["message"])
+            else:
+                self.heard_turn(agent, result)
+        if refusal:
+            raise refusal
+        return None
+
+    def fork(self, draw):
+        source = self.some_agent(draw)
+        if source is None or len(self.agents) >= MOST_AGENTS:
+            return "nothing"
+        copy = self.new_agent(source.system, source.secrets, source.turns)
+        self.call("POST", f"/v1/agents/{source.name}/fork", {"id": copy.name})
+        copy.there = YES
+        return None
+
+    def rename(self, draw):
+        agent = self.some_agent(draw)
+        if agent is None:
+            return "nothing"
+        renamed = self.new_agent(agent.system, agent.secrets, agent.turns)
+        self.touched.append(agent)
+        agent.there, agent.was_there, renamed.renamed_from = MAYBE, True, agent
+        self.call("PATCH", f"/v1/agents/{agent.name}", {"id": renamed.name})
+        agent.there, renamed.there, renamed.renamed_from = NO, YES, None
+        self.agents.remove(agent)
+        self.gone.append(agent)
+        return None
+
+    def delete(self, draw):
+        """Of the agents that may be deleted the longest, or any."""
+        settled = [agent for agent in self.agents if agent.settled]
+        if not settled:
+            return "nothing"
+        agent = max(settled, key=lambda one: one.tokens) if draw.random() < 0.5 else draw.choice(settled)
+        self.touched.append(agent)
+        agent.there, agent.was_there = MAYBE, True
+        self.call("DELETE", f"/v1/agents/{agent.name}")
+        agent.there = NO
+        self.agents.remove(agent)
+        self.gone.append(agent)
+        return None
+
+    def copy_as_file(self, draw):
+        agent = self.some_agent(draw)
+        if agent is None or len(self.agents) >= MOST_AGENTS:
+            return "nothing"
+        if agent.turns and agent.turns[0].foreign != NO:
+            return "nothing"  # its KV may be another model's, which is refused
+        file = self.call("GET", f"/v1/agents/{agent.name}/export").body
+        copy = self.new_agent(agent.system, agent.secrets, agent.turns)
+        self.call("POST", f"/v1/agents/import?as={copy.name}", file, {"content-type": "application/octet-stream"})
+        copy.there = YES
+        return None
+
+    def damaged_file(self, draw):
+        agent = self.some_agent(draw)
+        if agent is None:
+            return "nothing"
+        file = bytearray(self.call("GET", f"/v1/agents/{agent.name}/export").body)
+        if draw.random() < 0.5:
+            file[draw.randrange(len(file))] ^= 1 << draw.randrange(8)
+        else:
+            del file[draw.randrange(len(file)):]
+        return self.must_be_refused(("POST", f"/v1/agents/import?as=c{self.number}-damaged", bytes(file)), (400, 409))
+
+    def memory(self, draw):
+        """Where an agent's memory is, and how long it is kept: nothing that may change what it says."""
+        agent = self.some_agent(draw)
+        if agent is None:
+            return "nothing"
+        path = f"/v1/agents/{agent.name}"
+        method, path, body = draw.choice((
+            ("POST", path + "/evict", {"to": "disk"}), ("POST", path + "/evict", {"to": "memory"}),
+            ("POST", path + "/prewarm", None), ("POST", path + "/save", None), ("POST", path + "/pin", None),
+            ("POST", path + "/unpin", None), ("PATCH", path, {"retention": draw.choice(("5m", "1h", "forever", "standard"))})))
+        try:
+            self.call(method, path, body)
+        except wire.Refused as error:
+            # No memory to bring in, no room for it, or damage that was done to it: the answer to these questions, not a failure.
+            damaged = error.status == 500 and self.world.flipped
+            unread = error.status == 409 and "another tokenizer" in error.text  # an adopted agent's, until its next turn
+            if not damaged and not unread and (error.status not in (404, 507) or "there is no agent" in error.text):
+                raise
+        return None
+
+    def look(self, draw):
+        agent = self.some_agent(draw)
+        if agent is None:
+            return "nothing"
+        path = draw.choice((f"/v1/agents/{agent.name}", f"/v1/agents/{agent.name}/stats", "/v1/usage", "/v1/models", "/v1/agents"))
+        self.call("GET", path)
+        return None
+
+    # --- requests that are wrong ---
+
+    def bad_request(self, draw):
+        other = draw.choice([client for client in self.world.clients if client.tenant != self.tenant])
+        theirs = other.agents[0].name if other.agents else "absent"
+        return self.must_be_refused(*draw.choice((
+            (("POST", "/v1/chat/completions", "{\"messages\": ["), (400,)),
+            (("POST", "/v1/messages", {"messages": [], "max_tokens": 4}), (400,)),
+            (("POST", "/v1/chat/completions", chat_body({"prompt": "Hello", "max_tokens": -3})), (400,)),
+            (("POST", "/v1/agents/absent/turn", {"prompt": "Hello", "max_tokens": 4}), (404,)),
+            (("POST", f"/v1/agents/{theirs}/turn", {"prompt": "What is my code word?", "max_tokens": 4}), (404,)),
+            (("GET", f"/v1/agents/{theirs}/transcript"), (404,)),
+            (("DELETE", f"/v1/agents/{theirs}"), (404,)),
+            (("GET", "/metrics"), (403,)),
+            (("GET", "/v1/nothing"), (404,)),
+            (("POST", "/v1/agents", {"id": "../up"}), (400,)),
+            (("POST", "/v1/chat/completions", chat_body({"prompt": words.filler(draw, 400), "max_tokens": 4})), (400,)),
+            (("GET", "/v1/agents", None, {"authorization": "Bearer engram-wrong"}), (401,)))))
+
+    def must_be_refused(self, request, statuses):
+        try:
+            self.call(*request)
+        except wire.Refused as error:
+            if error.status in statuses:
+                return None
+            raise
+        self.world.record.finding("wrong", f"{request[0]} {request[1]} was done, and should have been refused")
+        return "failed"
+
+    # --- conversations ---
+
+    def conversation(self, draw, protocol, leave_after=None):
+        ongoing = [c for c in self.conversations if c.protocol == protocol]
+        if not ongoing or (len(ongoing) < MOST_CONVERSATIONS and draw.random() < 0.3):
+            ongoing = [Conversation(protocol, self.tenant, frozenset({self.world.secrets.plant(draw)}))]
+            self.conversations += ongoing
+        talk = draw.choice(ongoing)
+        word = next(iter(talk.secrets))
+        # At its beginning so many words that no two conversations begin alike.
+        question = words.question(draw) if talk.said else words.telling(draw, word, draw.choice((1, 6, 25)))
+        messages, most = [*talk.said, ("user", question)], draw.choice((8, 24))
+        since = time.monotonic()
+        heard, home, warning = ASK[protocol](self, messages, most, draw.random() < 0.5, leave_after)
+        if heard is None:
+            return "open"
+        self.world.overheard(f"{protocol} conversation {home}", heard, talk.secrets)
+        talk.requests.append((messages, most, heard))
+        talk.said, talk.home = [*messages, ("assistant", heard)], home
+        # Anthropic's answers have no place for the warning that a turn wasn't committed.
+        unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
+        talk.committed = not unsure and NOT_COMMITTED not in (warning or "")
+        if len(talk.said) > 10:
+            self.conversations.remove(talk)
+            self.left.append(talk)
+        return None
+
+    def openai(self, draw):
+        return self.conversation(draw, "openai")
+
+    def anthropic(self, draw):
+        return self.conversation(draw, "anthropic")
+
+    def cancelled_chat(self, draw):
+        return self.conversation(draw, draw.choice(("openai", "anthropic")), draw.choice((0, 1, 2, 4)))
+
+    def ask_openai(self, messages, most, streams, leave_after):
+        body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
+        if not streams and leave_after is None:
+            reply = self.call("POST", "/v1/chat/completions", body)
+            answer = reply.json()
+            return answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["engram"].get("warning")
+        stream, text, warning = self.stream("/v1/chat/completions", body), "", None
+        for count, (_, data) in enumerate(stream):
+            if data == "[DONE]":
+                stream.close()
+                return text, stream.headers["x-engram-agent"], warning
+            chunk = json.loads(data)
+            if "error" in chunk:
+                raise wire.Refused(int(chunk["error"].get("status") or 500), data)
+            text += (chunk["choices"][0]["delta"].get("content") or "") if chunk["choices"] else ""
+            warning = (chunk.get("engram") or {}).get("warning", warning)
+            if count == leave_after:
+                stream.close()
+                return None, None, None
+        raise wire.Broken("the stream ended without its last event")
+
+    def ask_anthropic(self, messages, most, streams, leave_after):
+        body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
+        version = {"anthropic-version": "2023-06-01"}
+        if not streams and leave_after is None:
+            reply = self.call("POST", "/v1/messages", body, version)
+            return "".join(part["text"] for part in reply.json()["content"]), reply.headers["x-engram-agent"], None
+        stream, text = self.stream("/v1/messages", body, version), ""
+        for count, (name, data) in enumerate(stream):
+            if name == "message_stop":
+                stream.close()
+                return text, stream.headers["x-engram-agent"], None
+            if name == "error":
+                raise wire.Refused(500, data)
+            if name == "content_block_delta":
+                text += json.loads(data)["delta"]["text"]
+            if count == leave_after:
+                stream.close()
+                return None, None, None
+        raise wire.Broken("the stream ended without its last event")
+
+
+ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic}
+
+# How often each is chosen, relative to the others.
+OPERATIONS = {
+    "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "chat_of_agent": 5, "batch": 4, "fork": 4,
+    "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
+    "anthropic": 9, "cancelled_chat": 4,
+}
+
+
+def as_messages(messages):
+    return [{"role": role, "content": content} for role, content in messages]
+
+
+def chat_body(turn):
+    """A turn's body in the words of chat completions."""
+    return {"model": "engram-nano", "messages": as_messages([("user", turn["prompt"])]), "max_tokens": turn["max_tokens"],
+            "temperature": 0}

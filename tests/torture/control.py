@@ -1,0 +1,138 @@
+"""The same turns again, on a server that nothing happens to, with a home of its own: its answers are what the tortured one's should be.
+
+Where KV was lost and computed again, or lies elsewhere in the context, sums are formed in another order, and a logit is a little off
+(docs/adr/0005). So an answer may leave the control's at a token that the control itself found nearly as good as its own: within
+NEAR_TIE nats. That is counted, shown, and not wrong. Any other difference is.
+"""
+import wire
+from clients import as_messages, chat_body
+from oracle import NO, same_text
+
+NEAR_TIE = 0.25
+
+
+class Control:
+    def __init__(self, server, record):
+        self.server, self.record = server, record
+        self.compared, self.made = set(), 0
+
+    def call(self, method, path, body=None, headers=()):
+        return wire.done(self.server.port, method, path, body, headers)
+
+    def name(self):
+        self.made += 1
+        return f"k{self.made}"
+
+    # --- agents ---
+
+    def replay(self, agent):
+        """All turns of an agent, until they part from the control's."""
+        if all(id(turn) in self.compared for turn in agent.turns):
+            return
+        if any(turn.foreign != NO for turn in agent.turns):
+            self.record.compared["not compared: another model had a part in it"] += len(agent.turns)
+            return
+        name = self.name()
+        self.call("POST", "/v1/agents", {"id": name, "system_prompt": agent.system})
+        for turn in agent.turns:
+            before = self.name()
+            self.call("POST", f"/v1/agents/{name}/fork", {"id": before})
+            same = self.replay_turn(agent, turn, name, before)
+            self.call("DELETE", f"/v1/agents/{before}")
+            if not same:
+                left = agent.turns[agent.turns.index(turn) + 1:]
+                self.record.compared["not compared after that"] += sum(id(after) not in self.compared for after in left)
+                break
+        self.call("DELETE", f"/v1/agents/{name}")
+
+    def replay_turn(self, agent, turn, name, before):
+        most = turn.max_tokens
+        if turn.cut:  # how far had it come? As many tokens as the agent has, less those of the prompt
+            _, prompt_tokens = self.ask(turn, self.copy(before), 0 if turn.how == "turn" else 1)
+            most = turn.tokens_after - prompt_tokens
+            if most <= 0 or most > turn.max_tokens:
+                self.record.finding("wrong", f"{agent.name}: a turn that was cut has {most} tokens of at most {turn.max_tokens}")
+                return False
+        answer, _ = self.ask(turn, name, most)
+        return self.judge(f"{agent.name}: {turn.prompt!r}", turn, turn.answer, answer,
+                          lambda: self.logprobs(chat_body({"prompt": turn.prompt, "max_tokens": turn.max_tokens}),
+                                                {"x-engram-agent": before}))
+
+    def copy(self, of):
+        name = self.name()
+        self.call("POST", f"/v1/agents/{of}/fork", {"id": name})
+        return name
+
+    def ask(self, turn, name, most):
+        """Answer and tokens of the prompt, through the door that the turn came through."""
+        body = {"prompt": turn.prompt, "max_tokens": most, "temperature": 0}
+        if turn.how == "chat":
+            answer = self.call("POST", "/v1/chat/completions", chat_body(body), {"x-engram-agent": name}).json()
+            return answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"]
+        answer = self.call("POST", f"/v1/agents/{name}/{turn.how}", body).json()
+        return answer["answer"], answer["usage"]["prompt_tokens"] if turn.how == "run" else answer["prompt_tokens"]
+
+    # --- conversations ---
+
+    def replay_conversation(self, talk):
+        for request in talk.requests:
+            messages, most, said = request
+            body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
+            if talk.protocol == "openai":
+                answer = self.call("POST", "/v1/chat/completions", body).json()["choices"][0]["message"]["content"]
+            else:
+                parts = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()["content"]
+                answer = "".join(part["text"] for part in parts)
+            self.judge(f"{talk.protocol} conversation {talk.home}: {messages!r}", request, said, answer,
+                       lambda: self.logprobs(body, {"x-engram-agent": self.name()}))
+
+    # --- the comparison ---
+
+    def judge(self, what, key, said, control, logprobs):
+        """Whether the answers are the same, or part at a near tie; each turn counts once, however many copies have it."""
+        known, _ = id(key) in self.compared, self.compared.add(id(key))
+        if same_text(said, control):
+            self.record.compared["equal to the control's"] += not known
+            return True
+        tokens = logprobs()
+        # Read once more, the control itself may have come down on the other side.
+        gap = min((gap for gap in (gap_at_parting(said, tokens), gap_at_parting(control, tokens)) if gap is not None), default=None)
+        if gap is not None and gap <= NEAR_TIE:
+            if not known:
+                self.record.compared["parted at a near tie"] += 1
+                self.record.near_ties.append({"what": what, "answer": said, "control": control, "nats": round(gap, 3)})
+        elif not known:
+            self.record.compared["wrong"] += 1
+            self.record.finding("wrong", f"{what}: the answer is {said!r}, the control's {control!r}; "
+                                         f"{'not among its alternatives' if gap is None else f'{gap:.2f} nats'} where they part")
+        return False
+
+    def logprobs(self, body, headers):
+        """The control's answer with the most probable tokens at each place."""
+        answer = self.call("POST", "/v1/chat/completions", {**body, "logprobs": True, "top_logprobs": 20}, headers).json()
+        content = (answer["choices"][0].get("logprobs") or {}).get("content") or []
+        return [(piece_of(token), token["logprob"], [(piece_of(other), other["logprob"]) for other in token["top_logprobs"]])
+                for token in content]
+
+
+def piece_of(token):
+    return bytes(token["bytes"] or [])
+
+
+def gap_at_parting(said, tokens):
+    """How much less probable than its own choice the control found the token at which `said` leaves its answer; None: it isn't among
+    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives])."""
+    said, text = said.strip().encode(), b""
+    for piece, logprob, alternatives in tokens:
+        if said.startswith((text + piece).lstrip()):
+            text += piece
+            continue
+        gaps = [logprob - other for taken, other in alternatives if taken != piece and continues(said, text, taken)]
+        return min(gaps, default=None)
+    return None
+
+
+def continues(said, text, piece):
+    """`said` goes on with this token, or ends where it stands for the end of the turn, which is no text."""
+    ends = piece == b"" or piece.startswith(b"<|")
+    return said == text.strip() if ends else said.startswith((text + piece).lstrip())

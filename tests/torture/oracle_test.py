@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""The torture's own judgement, without a server: oracle_test.py. Each thing that it is to notice is shown to it once."""
+import json
+import pathlib
+import random
+import tempfile
+import types
+import unittest
+
+import checks
+import clients
+import control
+import record
+import wire
+import words
+from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Secrets, Seen, Turn, check_conversation, settle
+
+
+def agent(**facts):
+    turns = [Turn("What is it?", "It is blue.", "turn", 12, 30), Turn("And now?", "Red.", "turn", 12, 40)]
+    return Agent("a", "red", "You are Ada.", turns=turns, **facts)
+
+
+def seen(*more, turns=2, tokens=40):
+    messages = [("user", "What is it?"), ("assistant", "It is blue."), ("user", "And now?"), ("assistant", "Red."), *more]
+    return Seen(messages, turns, tokens)
+
+
+class Settling(unittest.TestCase):
+    def test_what_was_acknowledged_must_be_there(self):
+        self.assertEqual(settle(agent(), seen()), [])
+        self.assertIn("lost", settle(agent(), None)[0])
+        short = seen()
+        del short.messages[2:]
+        self.assertIn("lost", settle(agent(), short)[0])
+        half = seen()
+        del half.messages[3:]
+        self.assertIn("lost", settle(agent(), half)[0])
+
+    def test_word_for_word(self):
+        other = seen()
+        other.messages[1] = ("assistant", "It is green.")
+        self.assertIn("wrong", settle(agent(), other)[0])
+        swapped = seen()
+        swapped.messages[2:4] = reversed(swapped.messages[2:4])
+        self.assertIn("wrong", settle(agent(), swapped)[0])
+
+    def test_and_nothing_else(self):
+        self.assertIn("wrong", settle(agent(), seen(("user", "Who are you?"), ("assistant", "Ben."), turns=3))[0])
+        self.assertIn("wrong", settle(agent(), seen(turns=3))[0])
+        self.assertIn("wrong", settle(agent(), seen(tokens=41))[0])
+
+    def test_a_turn_whose_end_nobody_heard_is_there_whole_or_not_at_all(self):
+        def pending():
+            return agent(pending=Pending("Who are you?", "turn", 12, "I am"))
+        self.assertEqual(settle(pending(), seen()), [])
+        whole = pending()
+        self.assertEqual(settle(whole, seen(("user", "Who are you?"), ("assistant", "I am Ada."), turns=3, tokens=55)), [])
+        self.assertEqual((whole.turns[-1].answer, whole.turns[-1].tokens_after, whole.turns[-1].cut), ("I am Ada.", 55, True))
+        self.assertTrue(whole.settled)
+        for rest in ([("user", "Who are you?")], [("user", "Who are you?"), ("assistant", "Ben.")],
+                     [("user", "Who is he?"), ("assistant", "I am Ada.")],
+                     [("user", "Who are you?"), ("assistant", "I am Ada."), ("user", "Who are you?"), ("assistant", "I am Ada.")]):
+            self.assertIn("wrong", settle(pending(), seen(*rest, turns=3))[0], rest)
+
+    def test_what_was_deleted_does_not_come_back(self):
+        self.assertEqual(settle(agent(there=NO), None), [])
+        self.assertIn("came back", settle(agent(there=NO), seen())[0])
+        for shown, there in ((None, NO), (seen(), YES)):
+            open_one = agent(there=MAYBE)
+            self.assertEqual(settle(open_one, shown), [])
+            self.assertEqual(open_one.there, there)
+
+    def test_conversations(self):
+        talk = Conversation("openai", "red", frozenset(), [("user", "Hello"), ("assistant", "Hi.")], home="c-1")
+        self.assertEqual(check_conversation(talk, [("user", "Hello"), ("assistant", "Hi. "), ("user", "More")]), [])
+        self.assertIn("lost", check_conversation(talk, None)[0])
+        self.assertIn("lost", check_conversation(talk, [("user", "Hello")])[0])
+        self.assertIn("wrong", check_conversation(talk, [("user", "Hello"), ("assistant", "Ho.")])[0])
+
+
+class Answers(unittest.TestCase):
+    def tokens(self):
+        return [(b"It", -0.1, [(b"It", -0.1), (b"I", -3.0)]), (b" is", -0.2, [(b" is", -0.2), (b" was", -0.4), (b"", -2.2)])]
+
+    def test_where_answers_part(self):
+        self.assertAlmostEqual(control.gap_at_parting("It was", self.tokens()), 0.2)
+        self.assertAlmostEqual(control.gap_at_parting("It", self.tokens()), 2.0)
+        self.assertAlmostEqual(control.gap_at_parting("I", self.tokens()), 2.9)
+        self.assertIsNone(control.gap_at_parting("Blue", self.tokens()))
+        self.assertIsNone(control.gap_at_parting("It is", self.tokens()))
+
+    def judged(self, said, answer):
+        notes = record.Record(1)
+        same = control.Control(None, notes).judge("a", object(), said, answer, self.tokens)
+        return same, notes
+
+    def test_a_near_tie_is_not_wrong_and_anything_else_is(self):
+        same, notes = self.judged("It is", "It is")
+        self.assertTrue(same)
+        self.assertEqual(notes.findings, [])
+        same, notes = self.judged("It was", "It is")
+        self.assertFalse(same)
+        self.assertEqual((notes.findings, len(notes.near_ties)), ([], 1))
+        for said in ("It", "I", "Blue"):
+            _, notes = self.judged(said, "It is")
+            self.assertEqual([finding["kind"] for finding in notes.findings], ["wrong"], said)
+
+    def test_the_control_may_come_down_on_the_other_side(self):
+        _, notes = self.judged("It is", "It was")
+        self.assertEqual((notes.findings, notes.near_ties[0]["nats"]), ([], 0.2))
+
+    def test_secrets(self):
+        secrets, draw = Secrets(), random.Random(1)
+        mine, theirs = secrets.plant(draw), secrets.plant(draw)
+        self.assertEqual(secrets.leaked(f"Your code word is {mine}.", {mine}), [])
+        self.assertEqual(secrets.leaked(f"Your code word is {theirs}.", {mine}), [theirs])
+
+
+class Refusals(unittest.TestCase):
+    def attempt(self, error, **disturbance):
+        """What comes of an operation that ends so, with and without something that explains it."""
+        notes = record.Record(1)
+        client = clients.Client(0, "red", types.SimpleNamespace(record=notes, keys={"red": "k"}))
+        client.agents = [agent(pending=Pending("Who are you?", "turn", 12))]
+
+        def fail(_):
+            client.touched.append(client.agents[0])
+            raise error
+        client.turn = fail
+        if disturbance:
+            with notes.disturbance("test", **disturbance):
+                client.attempt("turn", None)
+        else:
+            client.attempt("turn", None)
+        return notes, client.agents[0]
+
+    def test_only_what_is_explained_is_excused(self):
+        for error, excuse, kind in ((wire.Refused(500, ""), {"statuses": (500,)}, "refused"),
+                                    (wire.Broken(""), {"breaks": True}, "broken"), (wire.NotSent(""), {"breaks": True}, "unreachable")):
+            notes, _ = self.attempt(error)
+            self.assertEqual([finding["kind"] for finding in notes.findings], [kind])
+            notes, _ = self.attempt(error, **excuse)
+            self.assertEqual(notes.findings, [])
+        notes, _ = self.attempt(wire.Refused(409, ""), statuses=(500,), breaks=True)
+        self.assertEqual(len(notes.findings), 1)
+        notes, _ = self.attempt(wire.Hung(""), breaks=True)
+        self.assertEqual(len(notes.findings), 1, "nothing excuses a hang")
+
+    def test_what_may_have_happened_stays_open(self):
+        for error, is_open in ((wire.Refused(500, ""), True), (wire.Broken(""), True), (wire.Refused(429, ""), False),
+                               (wire.NotSent(""), False)):
+            _, left = self.attempt(error)
+            self.assertEqual(left.pending is not None, is_open, error)
+
+    def test_what_is_open_of_an_earlier_operation_stays_so(self):
+        notes = record.Record(1)
+        client = clients.Client(0, "red", types.SimpleNamespace(record=notes, keys={"red": "k"}))
+        client.agents = [agent(pending=Pending("Who are you?", "turn", 12))]
+        client.turn = lambda draw: client.call_nobody()
+        client.call_nobody = lambda: (_ for _ in ()).throw(wire.Refused(429, ""))
+        client.attempt("turn", None)
+        self.assertIsNotNone(client.agents[0].pending)
+
+    def test_a_disturbance_ends(self):
+        notes = record.Record(1)
+        with notes.disturbance("test", statuses=(500,)):
+            pass
+        self.assertIsNone(notes.excuse(notes.disturbances[0].ended + 1, 500))
+        self.assertEqual(notes.excuse(notes.disturbances[0].began, 500), "test")
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="engram-test-")
+        self.addCleanup(folder.cleanup)
+        self.home = pathlib.Path(folder.name)
+        (self.home / "store" / "blocks" / "ab").mkdir(parents=True)
+        self.block = self.home / "store" / "blocks" / "ab" / "abcd.attention.safetensors"
+        self.block.write_bytes(bytes(100))
+
+    def complaints(self, *, flipped=(), disk=100, quarantined=0):
+        world = types.SimpleNamespace(home=self.home, record=record.Record(1), disk_budget=150, flipped=dict.fromkeys(flipped))
+        gauges = {"engram_tier_bytes": {'tier="disk"': disk, 'tier="memory"': 0}, "engram_quarantined_parts": {"": quarantined},
+                  "engram_tier_budget_bytes": {'tier="memory"': 10}}
+        self.addCleanup(setattr, checks, "gauges", checks.gauges)
+        checks.gauges = lambda _: gauges
+        return " ".join(checks.file_complaints(world))
+
+    def test_bounds_and_leftovers(self):
+        self.assertEqual(self.complaints(), "")
+        self.assertIn("counts", self.complaints(disk=99))
+        (self.block.parent / "abce.attention.tmp").touch()
+        self.assertIn("left over", self.complaints())
+        self.block.write_bytes(bytes(151))
+        self.assertIn("budget", self.complaints(disk=151))
+
+    def test_quarantine_holds_what_was_damaged(self):
+        (self.home / "store" / "quarantine").mkdir()
+        self.block.rename(self.home / "store" / "quarantine" / "abcd.attention.1.safetensors")
+        self.assertEqual(self.complaints(flipped=[self.block], disk=0, quarantined=1), "")
+        self.assertIn("nobody had damaged it", self.complaints(disk=0, quarantined=1))
+        self.assertIn("counts", self.complaints(flipped=[self.block], disk=0))
+
+    def test_damage_is_recognised(self):
+        self.block.write_bytes(b"\1" + bytes(99))
+        flips = [{"inode": self.block.stat().st_ino, "offset": 0, "byte": 1}]
+        self.assertTrue(checks.still_damaged(self.block, flips))
+        self.block.write_bytes(bytes(100))
+        self.assertFalse(checks.still_damaged(self.block, flips))
+
+
+class Plans(unittest.TestCase):
+    def test_the_same_seed_draws_the_same_operations(self):
+        def plan(seed):
+            names, weights = zip(*clients.OPERATIONS.items())
+            return [random.Random(f"{seed}/{client}/{step}").choices(names, weights)[0] for client in range(3) for step in range(50)]
+        self.assertEqual(plan(7), plan(7))
+        self.assertNotEqual(plan(7), plan(8))
+        for name in clients.OPERATIONS:
+            self.assertTrue(callable(getattr(clients.Client, name)))
+
+    def test_the_report_is_json_and_text(self):
+        notes = record.Record(7)
+        notes.operation("turn", "done")
+        notes.finding("lost", "everything")
+        self.assertEqual(json.loads(json.dumps(notes.facts()))["operations"], {"turn": {"done": 1}})
+        self.assertIn("lost: everything", notes.text())
+        self.assertIn("lost or wrong: nothing", record.Record(7).text())
+
+    def test_code_words_are_no_part_of_what_is_said_anyway(self):
+        draw = random.Random(1)
+        for _ in range(100):
+            self.assertFalse(any(words.code_word(draw) in sentence for sentence in (*words.FILLER, *words.ROLES, *words.THINGS)))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
