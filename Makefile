@@ -5,17 +5,20 @@
 #              SEED=N the torture's seed
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test torture clients build debug check format bench asan tsan fuzz model install clean
+.PHONY: help demo serve test torture clients build debug check format bench bench-full asan tsan fuzz model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
 export JOBS
+# What was built, for the records: the last commit that changed the program, and whether there is more than that.
+built = $(shell git log -1 --format=%h -- src include models CMakeLists.txt 2>/dev/null)$(shell git diff --quiet HEAD -- src include models CMakeLists.txt 2>/dev/null || echo -changed)
+measure = ./engram bench all --commit "$(built)" $(if $(MODEL),--model $(MODEL))
 ctest = ./dev ctest --output-on-failure --no-tests=error -j $(JOBS)
 
 help:  ## say what there is
 	@echo "Engram: agents whose memory survives the process."
 	@echo
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  ./engram …     the program            ./dev CMD …    a command where the toolchain is"
 
@@ -59,8 +62,11 @@ fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers
 	@./dev tools/fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
-bench: build  ## how long a resume takes, against a cold start
-	@./engram bench resume --tokens 67,2000,20000 $(if $(MODEL),--model $(MODEL),--geometry gemma3-270m)
+bench: build  ## measure beside llama-server; results and report in bench/results (40 minutes on 2 cores)
+	@$(measure) --size quick
+
+bench-full: build  ## the same with more models, lengths and repetitions (hours; goes on where it was interrupted)
+	@$(measure) --size full
 
 model: build  ## train the embedded model again, from nothing (hours)
 	@./dev --training models/engram-nano/make.sh build/engram-nano

@@ -1,118 +1,253 @@
-// engram bench resume: a resume from disk against a cold start, and against the floor of what is possible.
+// engram bench …: what Engram takes on this machine, beside llama-server, and the report of it.
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <format>
+#include <fstream>
+#include <sstream>
+#include <thread>
 
-#include "bench/resume.h"
+#include "bench/benchmark.h"
+#include "bench/report.h"
 #include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/humanise.h"
+#include "cli/version.h"
+#include "config/installed_file.h"
 #include "config/options.h"
 
 namespace engram::cli {
 namespace {
 
+using bench::Benchmark;
+using bench::Lab;
+using bench::Record;
+using bench::Size;
+
 struct BenchArguments {
-    std::vector<std::uint32_t> tokens{67, 2000, 20000};
-    std::string geometry = "gemma3-270m", type = "q8_0";
-    std::uint32_t repetitions = 7;
-    bool keep = false;
+    std::string size = "quick", peer = "llama-server", variant, out = "bench/results", commit;
+    std::vector<std::uint32_t> tokens;
+    std::uint32_t repetitions = 0;
+    bool keep = false, again = false;
 };
 
-Json computed_json(const std::vector<bench::ComputedRow> &rows) {
-    Json list = Json::array();
-    for (const bench::ComputedRow &row : rows) {
-        list.push_back({{"tokens", row.tokens},
-                        {"cold_ttft_ms", row.cold_ttft_ms},
-                        {"hot_ttft_ms", row.hot_ttft_ms},
-                        {"save_ms", row.save_ms},
-                        {"save_bytes", row.save_bytes},
-                        {"turn_kv_bytes", row.turn_kv_bytes},
-                        {"block_bytes", row.block_bytes},
-                        {"placement_difference", row.placement_difference}});
-    }
-    return list;
+struct ReportArguments {
+    std::string results = "bench/results", readme;
+    bool check = false;
+};
+
+constexpr std::array<std::string_view, 3> kSizes{"smoke", "quick", "full"};
+
+Size size_of(const std::string &name) {
+    return static_cast<Size>(std::ranges::find(kSizes, std::string_view(name)) - kSizes.begin());
 }
 
-Json resumed_json(const std::vector<bench::ResumedRow> &rows) {
-    Json list = Json::array();
-    for (const bench::ResumedRow &row : rows) {
-        list.push_back({{"disk_ttft_ms", row.disk_ttft_ms},
-                        {"disk_first_ttft_ms", row.disk_first_ttft_ms},
-                        {"disk_dropped_ttft_ms", row.disk_dropped_ttft_ms ? Json(*row.disk_dropped_ttft_ms) : Json(nullptr)},
-                        {"restore_ms", row.restore_ms},
-                        {"restored_bytes", row.restored_bytes},
-                        {"memcpy_ms", row.memcpy_ms},
-                        {"step_ms", row.step_ms},
-                        {"reused_tokens", row.reused_tokens},
-                        {"tier", row.tier},
-                        {"logits_equal", row.logits_equal}});
-    }
-    return list;
-}
-
-std::string report(const Json &rows) {
-    Table table({">tokens", ">cold", ">hot", ">disk", ">disk, dropped", ">floor", ">disk/floor", ">cold/disk", ">restored",
-                 ">save", ">saved", "logits"});
-    for (const Json &row : rows) {
-        const double disk = row["disk_ttft_ms"];
-        const double floor = row["memcpy_ms"].get<double>() + row["step_ms"].get<double>();
-        const Json &dropped = row["disk_dropped_ttft_ms"];
-        table.add({human_count(row["tokens"]), human_ms(row["cold_ttft_ms"]), human_ms(row["hot_ttft_ms"]), human_ms(disk),
-                   dropped.is_null() ? "-" : human_ms(dropped.get<double>()), human_ms(floor),
-                   std::format("{:.2f}", disk / floor), std::format("{:.0f}", row["cold_ttft_ms"].get<double>() / disk),
-                   human_bytes(row["restored_bytes"]), human_ms(row["save_ms"]), human_bytes(row["save_bytes"]),
-                   row["logits_equal"].get<bool>() ? "equal" : "DIFFERENT"});
-    }
-    return table.text();
-}
-
-Result<ExitCode> resume(const BenchArguments &arguments, const Context &context) {
+// Where `engram` and the peer lie, and what they run with. The folder is made for each run.
+Result<bench::LabOptions> lab_options(const BenchArguments &arguments, const Context &context) {
     ENGRAM_ASSIGN(const ManagerOptions manager, manager_options(context.settings));
-    ENGRAM_ASSIGN(const ChosenModel model,
-                  choose_model(manager.model.path, manager.home, arguments.geometry, arguments.type, context.out));
-    ENGRAM_ASSIGN(const WorkFolder folder, WorkFolder::make(manager.home, "bench-", arguments.keep));
-    bench::ResumeOptions options{.home = folder.path(),
-                                 .model = manager.model,
-                                 .storage = manager.storage,
-                                 .tokens = arguments.tokens,
-                                 .repetitions = arguments.repetitions};
-    options.model.path = model.path;
+    std::error_code error;
+    bench::LabOptions options{.size = size_of(arguments.size),
+                              .engram = std::filesystem::read_symlink("/proc/self/exe", error).string(),
+                              .model = manager.model.path,
+                              .threads = manager.model.threads,
+                              .tokens = arguments.tokens,
+                              .repetitions = arguments.repetitions};
+    if (options.threads == 0) options.threads = static_cast<std::int32_t>(std::max(1U, std::thread::hardware_concurrency()));
+    if (arguments.peer != "none") {
+        options.peer = bench::find_program(arguments.peer).string();
+        if (options.peer.empty())
+            context.out.say(LogLevel::warn, std::format("{} is not there: measuring without it", arguments.peer));
+    }
+    options.embedded = installed_file(kInstalledModel).value_or("");
+    options.suite = installed_file(kInstalledSuite).value_or("");
     if (!context.out.json()) options.note = [](const std::string &line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-    ENGRAM_ASSIGN(Json rows, in_child(Ending::normal, [&]() -> Result<Json> {
-                      ENGRAM_ASSIGN(const auto computed, bench::measure_computed(options));
-                      return computed_json(computed);
-                  }));
-    ENGRAM_ASSIGN(const Json resumed, in_child(Ending::normal, [&]() -> Result<Json> {
-                      ENGRAM_ASSIGN(const auto measured, bench::measure_resumed(options));
-                      return resumed_json(measured);
-                  }));
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].update(resumed[i]);
-    context.out.facts({{"benchmark", "resume"},
-                       {"model", model.name},
-                       {"synthetic", model.synthetic},
-                       {"kv_type_k", manager.model.kv_type_k},
-                       {"kv_type_v", manager.model.kv_type_v},
-                       {"block_tokens", manager.storage.block_tokens},
-                       {"repetitions", arguments.repetitions},
-                       {"rows", rows}},
-                      std::format("{}, KV {}; TTFT, medians of {}\n{}", model.name, manager.model.kv_type_k,
-                                  arguments.repetitions, report(rows)));
+    const std::filesystem::path home = manager.home;
+    const Output &out = context.out;
+    options.synthetic = [home, &out](const std::string &geometry, const std::string &type) -> Result<std::filesystem::path> {
+        ENGRAM_ASSIGN(const ChosenModel model, choose_model({}, home, geometry, type, out));
+        return model.path;
+    };
+    options.isolate = [](const std::function<Result<OrderedJson>()> &work) { return in_child(Ending::normal, work); };
+    return options;
+}
+
+std::string table_text(const Record &record) {
+    const bench::FigureTable figures = bench::figure_table(record);
+    Table table(figures.headings);
+    for (const std::vector<std::string> &line : figures.lines) table.add(line);
+    std::string text = std::format("{} ({}{}), {:.0f} s\n{}", record.title, record.benchmark,
+                                   record.variant.empty() ? "" : " " + record.variant, record.seconds, table.text());
+    for (const bench::Check &check : record.checks)
+        text += std::format("{}: {} ({})\n", check.passed ? "holds" : "DOESN'T HOLD", check.name, check.detail);
+    for (const std::string &note : record.notes) text += note + "\n";
+    return text;
+}
+
+// Runs one variant in a process of its own, which is nobody's child but ours and starts with nothing.
+Result<Record> measure(const Benchmark &benchmark, const std::string &variant, bench::LabOptions options,
+                       const BenchArguments &arguments, const Context &context) {
+    ENGRAM_ASSIGN(const ManagerOptions manager, manager_options(context.settings));
+    ENGRAM_ASSIGN(const WorkFolder folder, WorkFolder::make(manager.home, "bench-", arguments.keep));
+    options.folder = folder.path();
+    const auto work = [&]() -> Result<Json> {
+        const Lab lab(options);
+        ENGRAM_ASSIGN(const Record record,
+                      bench::run_benchmark(benchmark, variant, lab, {.version = kVersion, .commit = arguments.commit}));
+        return bench::record_json(record);
+    };
+    ENGRAM_ASSIGN(const Json json, in_child(Ending::normal, work));
+    return bench::record_of(json);
+}
+
+bool is_there(const Benchmark &benchmark, const std::string &variant, const Lab &lab, const BenchArguments &arguments) {
+    const auto file = std::filesystem::path(arguments.out) / bench::record_file_name(benchmark.name, variant);
+    const auto there = bench::read_record(file);
+    const Record asked = bench::expected_record(benchmark, variant, lab, {.version = kVersion, .commit = arguments.commit});
+    return there && bench::measured_alike(*there, asked);
+}
+
+Result<void> write_all(const std::filesystem::path &folder) {
+    ENGRAM_ASSIGN(const std::vector<Record> records, bench::read_records(folder));
+    return bench::write_report(records, folder);
+}
+
+// The benchmarks one after the other, each variant that isn't there yet; a result is written as soon as it is there.
+Result<ExitCode> run(std::span<const Benchmark> chosen, const BenchArguments &arguments, const Context &context) {
+    ENGRAM_ASSIGN(const bench::LabOptions options, lab_options(arguments, context));
+    const Lab lab(options);
+    const bool writes = arguments.out != "none";
+    Json list = Json::array();
+    bool passed = true;
+    bool any = false;
+    for (const Benchmark &benchmark : chosen) {
+        for (const std::string &variant : benchmark.variants(lab)) {
+            if (!arguments.variant.empty() && variant != arguments.variant) continue;
+            any = true;
+            if (writes && !arguments.again && is_there(benchmark, variant, lab, arguments)) {
+                lab.note(std::format("{} {}: is there already", benchmark.name, variant));
+                continue;
+            }
+            ENGRAM_ASSIGN(const Record record, measure(benchmark, variant, options, arguments, context));
+            passed = passed && record.passed();
+            if (writes) ENGRAM_TRY(bench::write_record(record, arguments.out));
+            if (context.out.json()) {
+                list.push_back(bench::record_json(record));
+            } else {
+                context.out.print(table_text(record) + "\n");
+            }
+        }
+    }
+    if (!any) return fail(ErrorCode::invalid_argument, std::format("there is no variant \"{}\" of this size", arguments.variant));
+    if (writes) ENGRAM_TRY(write_all(arguments.out));
+    if (context.out.json()) context.out.print_json(list);
+    if (!passed) context.out.say(LogLevel::warn, "not every check holds: the records say which don't");
     return ExitCode::ok;
+}
+
+Result<std::string> read_text(const std::filesystem::path &file) {
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return fail(ErrorCode::not_found, std::format("there is no file {}", file.string()));
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+Result<ExitCode> report(const ReportArguments &arguments, const Context &context) {
+    ENGRAM_ASSIGN(const std::vector<Record> records, bench::read_records(arguments.results));
+    std::vector<std::string> old = bench::outdated(records, arguments.results);
+    std::string readme;
+    if (!arguments.readme.empty()) {
+        ENGRAM_ASSIGN(const std::string text, read_text(arguments.readme));
+        ENGRAM_ASSIGN(readme, bench::with_readme_table(text, bench::readme_table(records)));
+        if (readme != text) old.push_back(arguments.readme);
+    }
+    if (arguments.check) {
+        std::string names;
+        for (const std::string &name : old) names += (names.empty() ? "" : ", ") + name;
+        if (!old.empty())
+            return fail(ErrorCode::invalid_argument,
+                        std::format("not what the results say: {}; `engram bench report` makes them anew", names));
+        context.out.facts({{"records", records.size()}, {"up_to_date", true}},
+                          std::format("{} results, all pages are up to date", records.size()));
+        return ExitCode::ok;
+    }
+    ENGRAM_TRY(bench::write_report(records, arguments.results));
+    if (!arguments.readme.empty()) {
+        std::ofstream out(arguments.readme, std::ios::binary);
+        out << readme;
+        out.close();
+        if (!out) return fail(ErrorCode::io, std::format("{} can't be written", arguments.readme));
+    }
+    context.out.facts({{"records", records.size()}, {"written", old}},
+                      std::format("{} results, {} files written anew", records.size(), old.size()));
+    return ExitCode::ok;
+}
+
+Result<ExitCode> list(const BenchArguments &arguments, const Context &context) {
+    ENGRAM_ASSIGN(const bench::LabOptions options, lab_options(arguments, context));
+    const Lab lab(options);
+    Json json = Json::array();
+    Table table({"BENCHMARK", "VARIANTS", "WHAT"});
+    for (const Benchmark &benchmark : bench::benchmarks()) {
+        const std::vector<std::string> variants = benchmark.variants(lab);
+        std::string names;
+        for (const std::string &variant : variants) names += (names.empty() ? "" : ", ") + variant;
+        json.push_back({{"benchmark", benchmark.name}, {"variants", variants}, {"about", benchmark.about}});
+        table.add({std::string(benchmark.name), names, std::string(benchmark.about)});
+    }
+    context.out.facts(json, table.text());
+    return ExitCode::ok;
+}
+
+void add_flags(CLI::App &app, BenchArguments &arguments) {
+    app.add_option("--size", arguments.size, "smoke (does it work), quick (a selection for 40 minutes) or full [quick]")
+        ->type_name("SIZE")
+        ->check(CLI::IsMember({"smoke", "quick", "full"}));
+    app.add_option("--peer", arguments.peer, "the llama-server to compare with; none: measure without [llama-server]")
+        ->type_name("PROGRAM");
+    app.add_option("--variant", arguments.variant, "only this one; `engram bench list` shows them")->type_name("NAME");
+    app.add_option("--tokens", arguments.tokens, "lengths of the context, instead of the benchmark's own")
+        ->type_name("N,…")
+        ->delimiter(',')
+        ->check(CLI::Range(2, 1 << 20));
+    app.add_option("--repetitions", arguments.repetitions, "instead of the benchmark's own")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--out", arguments.out, "folder for results and report; none: only print [bench/results]")
+        ->type_name("FOLDER");
+    app.add_option("--commit", arguments.commit, "what the program was built from, for the record")->type_name("TEXT");
+    app.add_flag("--again", arguments.again, "measure also what was measured already");
+    app.add_flag("--keep", arguments.keep, "keep the folders that the servers worked in");
 }
 
 }  // namespace
 
 void add_bench_commands(CommandLine &line) {
+    CLI::App &group = line.group("bench", "measure on this machine, beside llama-server");
+    for (const Benchmark &benchmark : bench::benchmarks()) {
+        auto arguments = argument<BenchArguments>();
+        CLI::App &app = line.command(
+            group, std::string(benchmark.name), std::string(benchmark.about),
+            [arguments, &benchmark](Context &context) { return run(std::span(&benchmark, 1), *arguments, context); });
+        add_flags(app, *arguments);
+    }
     auto arguments = argument<BenchArguments>();
-    CLI::App &group = line.group("bench", "measure on this machine");
-    CLI::App &app = line.command(group, "resume", "first token after a resume from disk, against a cold start and the floor",
-                                 [arguments](Context &context) { return resume(*arguments, context); });
-    app.add_option("--tokens", arguments->tokens, "lengths of the context [67,2000,20000]")
-        ->delimiter(',')
-        ->check(CLI::Range(2, 1 << 20));
-    app.add_option("--geometry", arguments->geometry, "synthetic model to measure when no --model is given [gemma3-270m]");
-    app.add_option("--type", arguments->type, "type of the synthetic model's weights [q8_0]");
-    app.add_option("--repetitions", arguments->repetitions, "resumes of each length [7]")->check(CLI::Range(1, 1000));
-    app.add_flag("--keep", arguments->keep, "keep the benchmark's folder");
+    CLI::App &all = line.command(group, "all", "every benchmark that has no result yet from this program, machine and size",
+                                 [arguments](Context &context) { return run(bench::benchmarks(), *arguments, context); });
+    add_flags(all, *arguments);
+    auto listed = argument<BenchArguments>();
+    CLI::App &list_app = line.command(group, "list", "the benchmarks and their variants",
+                                      [listed](Context &context) { return list(*listed, context); });
+    list_app.add_option("--size", listed->size, "of which size [quick]")
+        ->type_name("SIZE")
+        ->check(CLI::IsMember({"smoke", "quick", "full"}));
+    auto reported = argument<ReportArguments>();
+    CLI::App &report_app = line.command(group, "report", "make the report of the results in a folder",
+                                        [reported](Context &context) { return report(*reported, context); });
+    report_app.add_option("--results", reported->results, "the folder [bench/results]")->type_name("FOLDER");
+    report_app.add_option("--readme", reported->readme, "also put the table of figures into this file, between its marks")
+        ->type_name("FILE");
+    report_app.add_flag("--check", reported->check, "write nothing; fail when something isn't what the results say");
 }
 
 }  // namespace engram::cli

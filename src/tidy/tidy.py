@@ -39,8 +39,8 @@ LAYERS = {
     "teams": MEANS | {"sqlite", "scheduler", "agents", "config", "mcp", "a2a"},
     "workflow": MEANS | {"sqlite", "agents", "teams"},
     "server": MEANS | {"sqlite", "scheduler", "agents", "teams", "mcp", "a2a", "workflow", "protocol", "http"},
-    "bench": MEANS | {"scheduler", "agents"},
     "eval": MEANS | {"agents", "config", "http"},
+    "bench": MEANS | {"scheduler", "agents", "eval", "http"},
     "cli": MEANS | {"scheduler", "agents", "teams", "mcp", "a2a", "workflow", "server", "bench", "eval", "config"},
 }
 
@@ -58,7 +58,7 @@ CONFINED = (
 )
 
 HOSTS = {"localhost", "127.0.0.1", "example.com", "example.org", "keepachangelog.com", "semver.org", "github.com", "arxiv.org",
-         "www.sqlite.org", "json-schema.org", "no-color.org"}
+         "www.sqlite.org", "json-schema.org", "no-color.org", "www.w3.org"}
 CORPORA = ("tests", "corpora")  # what somebody might send: any words
 TEXT_FOLDERS = ("src", "include", "examples", "bench", "tests", "tools", "cmake", "docs", ".ci")
 CPP = (".h", ".cc")

@@ -1,0 +1,185 @@
+// Agents that begin alike: a long common system text, and a question of each one's own. How long until all have answered, what
+// that takes on disk and in memory, and what a fork takes.
+#include <algorithm>
+#include <format>
+
+#include "bench/entries.h"
+#include "bench/together.h"
+
+namespace engram::bench {
+
+namespace {
+
+constexpr std::uint32_t kAnswerTokens = 16;
+constexpr std::uint32_t kRoomForEach = 512;
+
+enum class Way : std::uint8_t {
+    at_once,    // nobody knows of the others
+    after_one,  // the others ask when the first one has answered
+    by_copies,  // the peer's clever client: what is common is read once, and its slot copied into all others'
+};
+
+struct Outcome {
+    double seconds = 0;
+    double computed = 0;  // prompt tokens that were computed
+    std::vector<std::string> texts;
+};
+
+struct Fan {
+    const Lab &lab;
+    Record &record;
+    Pair &pair;
+    std::size_t agents = 0;
+    std::uint32_t prefix = 0;
+    Row saved = {};
+};
+
+Result<std::vector<Conversation>> conversations(const Fan &fan, Side &side, const std::string &system, Way way) {
+    std::vector<Conversation> talks;
+    for (std::size_t i = 0; i < fan.agents; ++i) {
+        ENGRAM_ASSIGN(Conversation talk, side.converse(std::format("fan-{}-{}", static_cast<int>(way), i), system));
+        if (way == Way::by_copies) talk.slot = static_cast<int>(i);
+        talks.push_back(std::move(talk));
+    }
+    return talks;
+}
+
+Result<std::vector<std::int32_t>> prompt_of(Side &side, const Conversation &talk, const std::string &asked) {
+    ENGRAM_ASSIGN(const OrderedJson text, side.client().post("/apply-template", {{"messages", messages_json(talk, asked)}}));
+    ENGRAM_ASSIGN(const OrderedJson json,
+                  side.client().post("/tokenize", {{"content", text["prompt"]}, {"add_special", true}, {"parse_special", true}}));
+    return json["tokens"].get<std::vector<std::int32_t>>();
+}
+
+// What a clever client does: has exactly the common beginning read in the first slot, and copies that slot into all others.
+// The tokens that this computes.
+Result<std::size_t> copy_slots(Side &side, std::vector<Conversation> &talks) {
+    ENGRAM_ASSIGN(std::vector<std::int32_t> common, prompt_of(side, talks.front(), question(0)));
+    ENGRAM_ASSIGN(const std::vector<std::int32_t> other, prompt_of(side, talks.front(), "Another question."));
+    common.erase(std::ranges::mismatch(common, other).in1, common.end());
+    const OrderedJson body{{"prompt", common}, {"n_predict", 1}, {"cache_prompt", true}, {"id_slot", 0}};
+    ENGRAM_TRY(side.client().post("/completion", body));
+    ENGRAM_TRY(side.save(talks.front()));
+    for (std::size_t i = 1; i < talks.size(); ++i) {
+        const OrderedJson file{{"filename", talks.front().name + ".slot"}};
+        ENGRAM_TRY(side.client().post(std::format("/slots/{}?action=restore", i), file));
+    }
+    return common.size();
+}
+
+Result<Outcome> ask_all(const Fan &fan, Side &side, std::vector<Conversation> &talks, Way way) {
+    std::vector<Answer> answers(talks.size());
+    const auto ask = [&](std::size_t i) -> Result<void> {
+        ENGRAM_ASSIGN(answers[i], side.turn(talks[i], question(static_cast<std::uint32_t>(i)), kAnswerTokens));
+        return {};
+    };
+    const auto start = SteadyClock::now();
+    std::size_t first = 0;
+    if (way == Way::after_one) {
+        ENGRAM_TRY(ask(0));
+        first = 1;
+    }
+    std::size_t copied = 0;
+    if (way == Way::by_copies) {
+        ENGRAM_ASSIGN(copied, copy_slots(side, talks));
+    }
+    ENGRAM_TRY(together(talks.size() - first, [&](std::size_t i) { return ask(i + first); }));
+    Outcome outcome{.seconds = ms_since(start) / 1000, .computed = static_cast<double>(copied), .texts = {}};
+    for (const Answer &answer : answers) {
+        outcome.computed += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
+        outcome.texts.push_back(answer.text);
+    }
+    fan.lab.note(std::format("{}: {:.1f} s, {:.0f} tokens computed", side.name(), outcome.seconds, outcome.computed));
+    return outcome;
+}
+
+// What there is in files when everybody's memory is saved.
+Result<double> saved_bytes(Side &side, std::vector<Conversation> &talks) {
+    double bytes = 0;
+    for (Conversation &talk : talks) {
+        ENGRAM_ASSIGN(const Saved saved, side.save(talk));
+        bytes += static_cast<double>(saved.bytes);
+    }
+    return bytes;
+}
+
+Result<void> measure(Fan &fan, Way way, std::string_view name) {
+    Row row{.labels = {{"asked", name}, {"agents", fan.agents}, {"common tokens", fan.prefix}}};
+    Agreement agreement;
+    ENGRAM_ASSIGN(const std::string system, fan.pair.text(fan.prefix, 100 + static_cast<std::uint32_t>(way)));
+    const auto measure_on = [&](Side &side) -> Result<void> {
+        if (way == Way::by_copies && side.name() != kPeer) return {};
+        if (way == Way::by_copies) ENGRAM_TRY(side.restart_with(kSlotsStay));
+        fan.lab.note(std::format("{}: {} agents with {} tokens in common, {}", side.name(), fan.agents, fan.prefix, name));
+        ENGRAM_ASSIGN(std::vector<Conversation> talks, conversations(fan, side, system, way));
+        ENGRAM_ASSIGN(const Outcome outcome, ask_all(fan, side, talks, way));
+        row.add("all have answered after", side.name(), "s", outcome.seconds);
+        row.add("prompt tokens computed", side.name(), "tokens", outcome.computed);
+        for (const std::string &text : outcome.texts) agreement.add(side, text);
+        ENGRAM_ASSIGN(const Process::Usage usage, side.process().usage());
+        row.add("resident memory", side.name(), "bytes", static_cast<double>(usage.resident_bytes));
+        if (way == (side.name() == kPeer ? Way::by_copies : Way::at_once)) {
+            ENGRAM_ASSIGN(const double bytes, saved_bytes(side, talks));
+            fan.saved.add("written for all", side.name(), "bytes", bytes);
+        }
+        return {};
+    };
+    ENGRAM_TRY(fan.pair.each(measure_on));
+    if (way != Way::by_copies) agreement.check(fan.record, std::string(name));
+    fan.record.rows.push_back(std::move(row));
+    return {};
+}
+
+Result<void> measure_forks(const Fan &fan) {
+    Row row{.labels = {{"asked", "forks"}, {"agents", fan.agents}, {"common tokens", fan.prefix}}};
+    ENGRAM_ASSIGN(const std::string system, fan.pair.text(fan.prefix, 100));
+    const auto fork_all = [&](Side &side) -> Result<void> {
+        ENGRAM_ASSIGN(Conversation talk, side.converse("forked", system));
+        ENGRAM_ASSIGN(const Answer answer, side.turn(talk, question(1000), kAnswerTokens));
+        std::vector<double> times;
+        for (std::size_t i = 0; i < fan.agents; ++i) {
+            const auto start = SteadyClock::now();
+            ENGRAM_TRY(side.client().post(std::format("/v1/agents/{}/fork", talk.agent), {{"id", std::format("fork-{}", i)}}));
+            times.push_back(ms_since(start));
+        }
+        row.add("one fork", side.name(), "ms", times);
+        return {};
+    };
+    ENGRAM_TRY(fan.pair.alone(fan.pair.ours(), fork_all));
+    fan.record.rows.push_back(std::move(row));
+    return {};
+}
+
+}  // namespace
+
+Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
+    ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
+    const std::size_t agents = lab.by_size<std::size_t>(3, 16, 16);
+    const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 4000, 8000)}).front();
+    SideOptions options = lab.side(model);
+    options.slots = static_cast<std::uint32_t>(agents);
+    options.context_tokens = static_cast<std::uint32_t>(agents) * (prefix + kRoomForEach);
+    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
+    Fan fan{.lab = lab, .record = record, .pair = *pair, .agents = agents, .prefix = prefix};
+    fan.saved.labels = {{"asked", "saved"}, {"agents", agents}, {"common tokens", prefix}};
+    ENGRAM_TRY(measure(fan, Way::at_once, "all at once"));
+    ENGRAM_TRY(measure(fan, Way::after_one, "one first, then all others"));
+    if (pair->peer() != nullptr) ENGRAM_TRY(measure(fan, Way::by_copies, "slots copied by save and restore"));
+    ENGRAM_TRY(measure_forks(fan));
+    record.rows.push_back(fan.saved);
+    record.notes.emplace_back(
+        "Engram shares the cells of what begins alike, and reads it once; the peer gets a context that "
+        "holds every agent's own copy.");
+    record.plots.push_back({.title = "Until all agents have answered",
+                            .figure = "all have answered after",
+                            .over = "asked",
+                            .series = "",
+                            .logarithmic = true});
+    record.highlights.push_back(
+        {.what = std::format("{} agents with {} tokens in common, asked at once: all have answered", agents, prefix),
+         .labels = record.rows.front().labels,
+         .figure = "all have answered after"});
+    return {};
+}
+
+}  // namespace engram::bench

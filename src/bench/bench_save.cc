@@ -1,0 +1,96 @@
+// A turn of 100 tokens at the end of a context: how long until its KV is in files, and how many bytes are written for it.
+#include <algorithm>
+#include <format>
+#include <map>
+
+#include "bench/entries.h"
+#include "bench/kv_bytes.h"
+
+namespace engram::bench {
+
+namespace {
+
+constexpr std::uint32_t kTurnTokens = 100;
+constexpr std::uint32_t kAnswerTokens = 10;
+
+struct Samples {
+    std::vector<double> ms, bytes, turn_ms;
+};
+
+}  // namespace
+
+std::vector<std::string> save_variants(const Lab &lab) {
+    if (!lab.options().model.empty()) return {"given f16"};
+    if (lab.size() == Size::full) return {"gemma3-270m f16", "llama-1b f16", "qwen3-0.6b f16"};
+    return {"gemma3-270m f16"};
+}
+
+Result<void> run_save(const Lab &lab, const std::string &variant, Record &record) {
+    const std::size_t space = variant.find(' ');
+    ENGRAM_ASSIGN(const std::filesystem::path model, lab.model(variant.substr(0, space), record));
+    const std::vector<std::uint32_t> lengths =
+        lab.lengths(lab.by_size<std::vector<std::uint32_t>>({67, 300}, {67, 2000, 20000}, {67, 2000, 20000, 32000}));
+    SideOptions options = lab.side(model);
+    options.kv_type = variant.substr(space + 1);
+    options.more = {"--preload", "off"};  // nothing comes back from disk before it is asked for
+    options.context_tokens = (std::ranges::max(lengths) + 4096) / 1024 * 1024;
+    ENGRAM_ASSIGN(const KvBytes kv, kv_bytes(lab, model, options.kv_type));
+    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
+    for (const std::uint32_t tokens : lengths) {
+        ENGRAM_ASSIGN(const std::string text, pair->text(tokens, tokens));
+        ENGRAM_ASSIGN(const std::string more, pair->text(kTurnTokens - kAnswerTokens, 7));
+        std::map<std::string, Conversation> talks;
+        std::map<std::string, Samples> samples;
+        Agreement agreement;
+        const auto read_on = [&](Side &side) -> Result<void> {
+            lab.note(std::format("{}: {} tokens from nothing", side.name(), tokens));
+            ENGRAM_ASSIGN(Conversation talk, side.converse(std::format("t{}", tokens)));
+            ENGRAM_ASSIGN(const Answer answer, side.turn(talk, text, kAnswerTokens));
+            agreement.add(side, answer.text);
+            ENGRAM_TRY(side.save(talk));
+            talks[std::string(side.name())] = std::move(talk);
+            return {};
+        };
+        ENGRAM_TRY(pair->each(read_on));
+        for (std::uint32_t i = 0; i < lab.repetitions(5); ++i) {
+            const auto save_on = [&](Side &side) -> Result<void> {
+                Conversation &talk = talks[std::string(side.name())];
+                ENGRAM_ASSIGN(const Answer answer, side.turn(talk, question(i) + " " + more, kAnswerTokens));
+                agreement.add(side, answer.text);
+                ENGRAM_ASSIGN(const Saved saved, side.save(talk));
+                Samples &of = samples[std::string(side.name())];
+                of.ms.push_back(saved.ms);
+                of.bytes.push_back(static_cast<double>(saved.bytes));
+                of.turn_ms.push_back(answer.total_ms);
+                return {};
+            };
+            ENGRAM_TRY(pair->each(save_on));
+        }
+        Row row{.labels = {{"tokens", tokens}}};
+        for (const auto &side : pair->sides()) {
+            const Samples &of = samples[std::string(side->name())];
+            row.add("saved after the answer", side->name(), "ms", of.ms);
+            row.add("written for the turn", side->name(), "bytes", of.bytes);
+            row.add("the turn itself", side->name(), "ms", of.turn_ms);
+        }
+        row.add("written for the turn", kFloor, "bytes", static_cast<double>(kTurnTokens * (kv.attention_row + kv.window_row)));
+        record.rows.push_back(std::move(row));
+        agreement.check(record, std::format("{} tokens", tokens));
+        ENGRAM_TRY(pair->each([&](Side &side) { return side.forget(talks[std::string(side.name())]); }));
+    }
+    record.notes.emplace_back(
+        "Engram writes while the answer is made and after it, syncs every file and needs no call; what is "
+        "timed is a call that waits until all of it is on disk. llama-server writes the whole slot when it "
+        "is called, and syncs nothing. The floor is the turn's own KV.");
+    record.plots.push_back({.title = "Bytes written for a turn of 100 tokens",
+                            .figure = "written for the turn",
+                            .over = "tokens",
+                            .series = "",
+                            .logarithmic = true});
+    record.highlights.push_back({.what = std::format("bytes written for a turn of 100 tokens, context of {}", lengths.back()),
+                                 .labels = {{"tokens", lengths.back()}},
+                                 .figure = "written for the turn"});
+    return {};
+}
+
+}  // namespace engram::bench

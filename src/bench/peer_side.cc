@@ -1,0 +1,199 @@
+// llama-server, asked for completions of exact tokens by a client that saves and restores its slots.
+#include <format>
+
+#include "bench/record.h"
+#include "bench/side.h"
+
+namespace engram::bench {
+
+namespace {
+
+// Stands for an answer in a rendered conversation, so that what the template puts behind one can be cut out.
+constexpr std::string_view kMark = "MARKOFTHEANSWER";
+
+class PeerSide final : public Side {
+  public:
+    using Side::Side;
+
+    std::string_view name() const override { return options_.label.empty() ? kPeer : std::string_view(options_.label); }
+    std::filesystem::path memory_folder() const override { return options_.folder / "slots"; }
+
+    Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) override {
+        if (plain_) {
+            http::FetchReply head;
+            return chat_turn(conversation, user, max_tokens, head);
+        }
+        ENGRAM_ASSIGN(const std::vector<std::int32_t> added, added_tokens(conversation, user));
+        conversation.tokens.insert(conversation.tokens.end(), added.begin(), added.end());
+        OrderedJson body{{"prompt", conversation.tokens}, {"n_predict", max_tokens}, {"temperature", 0}, {"stream", true}};
+        body["return_tokens"] = true;
+        body["cache_prompt"] = true;
+        if (conversation.slot) body["id_slot"] = *conversation.slot;
+        Answer answer{.prompt_tokens = conversation.tokens.size()};
+        const auto start = SteadyClock::now();
+        if (conversation.in_file) {
+            ENGRAM_TRY(restore(conversation));
+            answer.restore_ms = ms_since(start);
+        }
+        std::string failure;
+        const auto take = [&](const http::ServerEvent &event) {
+            const double now = ms_since(start);
+            const OrderedJson json = OrderedJson::parse(event.data, nullptr, false);
+            if (!json.is_object()) return;
+            if (json.contains("error")) failure = json.dump();
+            read_piece(json, now, answer, conversation.tokens);
+        };
+        ENGRAM_TRY(conversation.client->stream("/completion", body, take));
+        if (!failure.empty()) return fail(ErrorCode::io, std::format("an answer broke off: {}", failure));
+        answer.total_ms = ms_since(start);
+        answer.ttft_ms = answer.token_ms.empty() ? answer.total_ms : answer.token_ms.front();
+        conversation.said.emplace_back(user, answer.text);
+        return answer;
+    }
+
+    Result<std::uint64_t> count_tokens(const std::string &text) override {
+        ENGRAM_ASSIGN(const std::vector<std::int32_t> tokens, tokenise(text, false));
+        return tokens.size();
+    }
+
+    Result<void> move(Conversation &conversation, Memory to) override {
+        if (to == Memory::context) return {};
+        if (to == Memory::host) {
+            // Another prompt takes the slot: the server moves what was there to its cache in host memory.
+            const OrderedJson other{{"prompt", "Somebody else asks something short."}, {"n_predict", 1}, {"cache_prompt", true}};
+            ENGRAM_TRY(client_->post("/completion", other));
+            return {};
+        }
+        ENGRAM_TRY(leave(conversation));
+        ENGRAM_TRY(client_->post(slot_path(conversation, "erase"), OrderedJson::object()));
+        return {};
+    }
+
+    Result<Saved> save(Conversation &conversation) override {
+        const auto start = SteadyClock::now();
+        ENGRAM_ASSIGN(const OrderedJson done, client_->post(slot_path(conversation, "save"), file_json(conversation)));
+        return Saved{.ms = ms_since(start), .bytes = done.value("n_written", std::uint64_t{0})};
+    }
+
+    Result<void> leave(Conversation &conversation) override {
+        if (plain_) return {};
+        ENGRAM_TRY(save(conversation));
+        conversation.in_file = true;
+        return {};
+    }
+
+    Result<void> forget(Conversation &conversation) override {
+        ENGRAM_TRY(client_->post(slot_path(conversation, "erase"), OrderedJson::object()));
+        conversation.said.clear();
+        conversation.tokens.clear();
+        conversation.in_file = false;
+        return {};
+    }
+
+    void ask_plainly() override {
+        plain_ = true;
+        options_.more.clear();
+    }
+
+    OrderedJson configuration() const override {
+        OrderedJson json = Side::configuration();
+        std::string flags = "--flash-attn on --kv-unified --cache-ram 8192 --slot-save-path";
+        for (const std::string &word : options_.more) flags += " " + word;
+        json["flags"] = flags;
+        return json;
+    }
+
+  protected:
+    std::string health_path() const override { return "/health"; }
+
+    std::vector<std::string> command(std::uint16_t port) const override {
+        std::vector<std::string> words{options_.program,
+                                       "--model",
+                                       options_.model,
+                                       "--host",
+                                       "127.0.0.1",
+                                       "--port",
+                                       std::to_string(port),
+                                       "--ctx-size",
+                                       std::to_string(options_.context_tokens),
+                                       "--parallel",
+                                       std::to_string(options_.slots),
+                                       "--threads",
+                                       std::to_string(options_.threads),
+                                       "--cache-type-k",
+                                       options_.kv_type,
+                                       "--cache-type-v",
+                                       options_.kv_type,
+                                       "--flash-attn",
+                                       "on",
+                                       "--kv-unified",
+                                       "--cache-ram",
+                                       "8192",
+                                       "--threads-http",
+                                       std::to_string(options_.slots + options_.waiting),
+                                       "--no-webui",
+                                       "--slot-save-path",
+                                       memory_folder().string() + "/"};
+        words.insert(words.end(), options_.more.begin(), options_.more.end());
+        return words;
+    }
+
+  private:
+    bool plain_ = false;
+
+    static std::string slot_path(const Conversation &conversation, std::string_view action) {
+        return std::format("/slots/{}?action={}", conversation.slot.value_or(0), action);
+    }
+    static OrderedJson file_json(const Conversation &conversation) { return {{"filename", conversation.name + ".slot"}}; }
+
+    Result<void> restore(Conversation &conversation) {
+        ENGRAM_TRY(conversation.client->post(slot_path(conversation, "restore"), file_json(conversation)));
+        conversation.in_file = false;
+        return {};
+    }
+
+    Result<std::vector<std::int32_t>> tokenise(const std::string &text, bool first) {
+        ENGRAM_ASSIGN(const auto client, Client::create(url_));
+        ENGRAM_ASSIGN(const OrderedJson json,
+                      client->post("/tokenize", {{"content", text}, {"add_special", first}, {"parse_special", true}}));
+        return json["tokens"].get<std::vector<std::int32_t>>();
+    }
+
+    Result<std::string> rendered(const OrderedJson &messages) {
+        ENGRAM_ASSIGN(const auto client, Client::create(url_));
+        ENGRAM_ASSIGN(const OrderedJson json, client->post("/apply-template", {{"messages", messages}}));
+        return json["prompt"].get<std::string>();
+    }
+
+    // What the template puts behind the last answer's text for the next turn; all of it for the first.
+    Result<std::vector<std::int32_t>> added_tokens(const Conversation &conversation, const std::string &user) {
+        if (conversation.said.empty()) {
+            ENGRAM_ASSIGN(const std::string text, rendered(messages_json(conversation, user)));
+            return tokenise(text, true);
+        }
+        Conversation last{.name = {}, .system = conversation.system, .said = {{"x", std::string(kMark)}}};
+        ENGRAM_ASSIGN(const std::string text, rendered(messages_json(last, user)));
+        const std::size_t mark = text.find(kMark);
+        if (mark == std::string::npos) return fail(ErrorCode::unsupported, "the chat template leaves answers out of its prompts");
+        return tokenise(text.substr(mark + kMark.size()), false);
+    }
+
+    static void read_piece(const OrderedJson &json, double now, Answer &answer, std::vector<std::int32_t> &tokens) {
+        const std::string text = json.value("content", std::string());
+        if (const auto ids = json.find("tokens"); ids != json.end() && ids->is_array()) {
+            for (const OrderedJson &id : *ids) tokens.push_back(id.get<std::int32_t>());
+            answer.answer_tokens += ids->size();
+        }
+        if (const auto timings = json.find("timings"); timings != json.end() && timings->is_object())
+            answer.cached_tokens = timings->value("cache_n", std::uint64_t{0});
+        if (text.empty()) return;
+        answer.token_ms.push_back(now);
+        answer.text += text;
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Side> peer_side(SideOptions options) { return std::make_unique<PeerSide>(std::move(options)); }
+
+}  // namespace engram::bench

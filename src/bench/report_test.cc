@@ -1,0 +1,154 @@
+#include "bench/report.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <format>
+#include <fstream>
+#include <sstream>
+
+#include "bench/plot.h"
+
+namespace engram::bench {
+namespace {
+
+Record record_of_two() {
+    Record record{
+        .benchmark = "throughput", .variant = "", .title = "Together", .size = "quick", .started = "2026-01-02T03:04:05Z"};
+    record.machine = {{"processor", "a processor"}, {"processors", 2}, {"memory", "8 GB"}};
+    record.configuration = {{"model", "gemma3-270m q8_0, random weights"}, {"libllama", "0.7.0"}};
+    for (const int agents : {1, 8}) {
+        Row row{.labels = {{"agents", agents}}};
+        row.add("rate", kEngram, "tokens/s", 100.0 * agents);
+        row.add("rate", kPeer, "tokens/s", 50.0 * agents);
+        row.add("wait", kEngram, "ms", 10.0);
+        row.add("wait", kPeer, "ms", 5.0);
+        row.add("wait", kFloor, "ms", 1.0);
+        row.add("reused", kEngram, "tokens", 7.0);
+        record.rows.push_back(row);
+    }
+    record.plots.push_back({.title = "Rates & waits", .figure = "rate", .over = "agents", .series = "", .logarithmic = false});
+    record.plots.push_back(
+        {.title = "Nothing", .figure = "no such figure", .over = "agents", .series = "", .logarithmic = false});
+    record.highlights.push_back({.what = "8 agents", .labels = {{"agents", 8}}, .figure = "rate"});
+    record.check("both answer alike", false, "1 of 2 answers are equal");
+    return record;
+}
+
+std::string read_file(const std::filesystem::path &file) {
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+TEST(FigureTable, SaysWhoIsAheadByTheUnit) {
+    const FigureTable table = figure_table(record_of_two());
+    EXPECT_EQ(table.headings, (std::vector<std::string>{"agents", "what", "engram", "llama-server", "floor", "ahead by"}));
+    ASSERT_EQ(table.lines.size(), 6U);
+    EXPECT_EQ(table.lines[0], (std::vector<std::string>{"1", "rate", "100 tokens/s", "50.0 tokens/s", "", "2.00 ×"}));
+    EXPECT_EQ(table.lines[1], (std::vector<std::string>{"1", "wait", "10.0 ms", "5.00 ms", "1.00 ms", "0.50 ×"}));
+    EXPECT_EQ(table.lines[2], (std::vector<std::string>{"1", "reused", "7", "", "", ""}));
+}
+
+TEST(FigureText, IsForPeople) {
+    EXPECT_EQ(figure_text(1536, "bytes"), "1.5 KiB");
+    EXPECT_EQ(figure_text(0.981, "share"), "98.1 %");
+    EXPECT_EQ(figure_text(69'000, "ms"), "69.0 s");
+    EXPECT_EQ(figure_text(0.25, "us"), "0.25 us");
+    EXPECT_EQ(figure_text(20000, "tokens"), "20000");
+}
+
+TEST(ReportPage, HasTablePlotAndChecks) {
+    const std::vector<Record> records{record_of_two()};
+    const std::string page = report_page(records);
+    EXPECT_NE(page.find("| 8 | rate | 800 tokens/s | 400 tokens/s |  | 2.00 × |"), std::string::npos) << page;
+    EXPECT_NE(page.find("![Rates & waits](throughput-1.svg)"), std::string::npos);
+    EXPECT_EQ(page.find("throughput-2.svg"), std::string::npos) << "a plot of nothing";
+    EXPECT_NE(page.find("**doesn't hold**: both answer alike"), std::string::npos);
+    EXPECT_NE(page.find("2 × a processor"), std::string::npos);
+}
+
+TEST(Plot, DrawsALineForEachSideAndEscapesText) {
+    const Record record = record_of_two();
+    const std::string svg = plot_svg(record, record.plots[0]);
+    EXPECT_TRUE(svg.starts_with("<svg "));
+    EXPECT_TRUE(svg.ends_with("</svg>\n"));
+    EXPECT_NE(svg.find("Rates &amp; waits"), std::string::npos);
+    const auto count = [&](std::string_view what) {
+        std::size_t n = 0;
+        for (std::size_t at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++n;
+        return n;
+    };
+    EXPECT_EQ(count("<polyline"), 2U);
+    EXPECT_EQ(count("<circle"), 4U);
+    EXPECT_EQ(svg.find("nan"), std::string::npos);
+    EXPECT_TRUE(plot_svg(record, record.plots[1]).empty());
+}
+
+TEST(Plot, DrawsBarsOverTexts) {
+    Record record;
+    for (const std::string_view name : {"one", "two"}) {
+        Row row{.labels = {{"what", name}}};
+        row.add("x", kEngram, "bytes", 1000.0);
+        record.rows.push_back(row);
+    }
+    const std::string svg = plot_svg(record, {.title = "b", .figure = "x", .over = "what", .series = "", .logarithmic = true});
+    EXPECT_EQ(svg.find("<polyline"), std::string::npos);
+    EXPECT_NE(svg.find(">one</text>"), std::string::npos);
+}
+
+TEST(ReadmeTable, HasHighlightsByMachineAndNoSmoke) {
+    std::vector<Record> records{record_of_two(), record_of_two()};
+    records[1].machine["processor"] = "another processor";
+    const std::string table = readme_table(records);
+    EXPECT_NE(table.find("On 2 × a processor, 8 GB of memory; libllama 0.7.0; 2026-01-02:"), std::string::npos) << table;
+    EXPECT_NE(table.find("On 2 × another processor"), std::string::npos);
+    EXPECT_NE(table.find("| 8 agents | gemma3-270m q8_0 | 800 tokens/s | 400 tokens/s | 2.00 × |  |"), std::string::npos)
+        << table;
+    for (Record &record : records) record.size = kSmoke;
+    EXPECT_EQ(readme_table(records).find("| 8 agents"), std::string::npos);
+}
+
+TEST(ReadmeTable, StandsBetweenItsMarks) {
+    const std::string readme = std::format("# Title\n\n{}\nold\n{}\n\nmore\n", kReadmeBegin, kReadmeEnd);
+    const auto text = with_readme_table(readme, "new\n");
+    ASSERT_TRUE(text);
+    EXPECT_EQ(*text, std::format("# Title\n\n{}\n\nnew\n\n{}\n\nmore\n", kReadmeBegin, kReadmeEnd));
+    EXPECT_EQ(*with_readme_table(*text, "new\n"), *text);
+    EXPECT_FALSE(with_readme_table("# Title\n", "new\n"));
+}
+
+TEST(Report, KnowsWhatIsOutdated) {
+    std::string name = (std::filesystem::temp_directory_path() / "engram-report-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    const std::filesystem::path folder = name;
+    std::vector<Record> records{record_of_two()};
+    EXPECT_FALSE(outdated(records, folder).empty());
+    ASSERT_TRUE(write_report(records, folder));
+    EXPECT_TRUE(outdated(records, folder).empty());
+    records[0].rows[0].figures[0].median += 1;
+    EXPECT_EQ(outdated(records, folder).size(), 2U);  // the page and the plot
+    records[0].benchmark = "another";
+    ASSERT_TRUE(write_report(records, folder));
+    EXPECT_FALSE(std::filesystem::exists(folder / "throughput-1.svg")) << "the plot of a record that has gone stays";
+    std::filesystem::remove_all(folder);
+}
+
+// What stands in the repository: the pages are made of the results beside them.
+TEST(Report, OfTheRepositoryIsWhatItsResultsSay) {
+    const std::filesystem::path root = ENGRAM_ROOT;
+    const auto records = read_records(root / "bench" / "results");
+    ASSERT_TRUE(records) << records.error().message;
+    for (const std::string &file : outdated(*records, root / "bench" / "results"))
+        ADD_FAILURE() << "bench/results/" << file << " is not what the results say: run engram bench report";
+    const std::string readme = read_file(root / "README.md");
+    const auto expected = with_readme_table(readme, readme_table(*records));
+    ASSERT_TRUE(expected) << expected.error().message;
+    EXPECT_EQ(readme, *expected) << "run engram bench report --readme README.md";
+    EXPECT_TRUE(std::ranges::none_of(*records, [](const Record &record) { return record.size == kSmoke; }))
+        << "a smoke run is no result";
+}
+
+}  // namespace
+}  // namespace engram::bench
