@@ -245,7 +245,6 @@ TEST_F(PreloadTest, AskingForWhatIsNotThere) {
     EXPECT_EQ(code_of(manager->prewarm("new")), ErrorCode::not_found);
 }
 
-// Turns, preloads, evictions and removals at the same time: nothing is held up for ever, and every turn finds its agent whole.
 // Eviction takes the end of a chain first, and sometimes all of it. That is no damage.
 TEST_F(PreloadTest, AskingForWhatWasEvicted) {
     make_agents({"a"});
@@ -267,6 +266,7 @@ TEST_F(PreloadTest, AskingForWhatWasEvicted) {
     EXPECT_GT(say(*open(8), "a", "And then?", kAnswer).computed_tokens, 100U);
 }
 
+// Turns, preloads, evictions and removals at the same time: nothing is held up for ever, and every turn finds its agent whole.
 TEST_F(PreloadTest, BesideRunningTurns) {
     const std::vector<std::string> ids{"a", "b", "c"};
     make_agents(ids);
