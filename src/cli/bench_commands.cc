@@ -117,6 +117,7 @@ Result<ExitCode> run(std::span<const Benchmark> chosen, const BenchArguments &ar
     const Lab lab(options);
     const bool writes = arguments.out != "none";
     Json list = Json::array();
+    Result<ExitCode> outcome = ExitCode::ok;
     bool passed = true;
     bool any = false;
     for (const Benchmark &benchmark : chosen) {
@@ -127,18 +128,24 @@ Result<ExitCode> run(std::span<const Benchmark> chosen, const BenchArguments &ar
                 lab.note(std::format("{} {}: is there already", benchmark.name, variant));
                 continue;
             }
-            ENGRAM_ASSIGN(const Record record, measure(benchmark, variant, options, arguments, context));
-            passed = passed && record.passed();
-            if (writes) ENGRAM_TRY(bench::write_record(record, arguments.out));
+            auto record = measure(benchmark, variant, options, arguments, context);
+            if (!record) {  // the others are measured all the same
+                outcome = std::unexpected(std::move(record.error()));
+                context.out.say(LogLevel::error, outcome.error().message);
+                continue;
+            }
+            passed = passed && record->passed();
+            if (writes) ENGRAM_TRY(bench::write_record(*record, arguments.out));
             if (context.out.json()) {
-                list.push_back(bench::record_json(record));
+                list.push_back(bench::record_json(*record));
             } else {
-                context.out.print(table_text(record) + "\n");
+                context.out.print(table_text(*record) + "\n");
             }
         }
     }
     if (!any) return fail(ErrorCode::invalid_argument, std::format("there is no variant \"{}\" of this size", arguments.variant));
     if (writes) ENGRAM_TRY(write_all(arguments.out));
+    if (!outcome) return outcome;
     if (context.out.json()) context.out.print_json(list);
     if (!passed) context.out.say(LogLevel::warn, "not every check holds: the records say which don't");
     return ExitCode::ok;
