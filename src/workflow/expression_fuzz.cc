@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         check_value(expression->value(OrderedJson::object()));
         for (const Reference &reference : expression->references()) {
             const auto again = Expression::parse(reference_text(reference));
-            require(again && again->references() == std::vector{reference});
+            require(again && again->references() == std::vector<Reference>{reference});
         }
     } else {
         require(!expression.error().message.empty());
