@@ -62,7 +62,7 @@ fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers
 	@./dev tools/fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
-bench: build  ## measure beside llama-server; results and report in bench/results (40 minutes on 2 cores)
+bench: build  ## measure beside llama-server; results and report in bench/results
 	@$(measure) --size quick
 
 bench-full: build  ## the same with more models, lengths and repetitions (hours; goes on where it was interrupted)
