@@ -60,7 +60,7 @@ def place(step):
 
 
 def product_type():
-    """bfloat16 where the processor multiplies it; elsewhere that is emulated, and several times slower than 32 bits."""
+    """bfloat16 on processors with AVX-512, which mostly multiply it; elsewhere it is emulated, and several times slower than 32 bits."""
     return torch.bfloat16 if "AVX512" in torch.backends.cpu.get_cpu_capability() else torch.float32
 
 
