@@ -301,7 +301,9 @@ class AgentManager {
     // not_found.
     Result<std::vector<ChatMessage>> said_until(std::string_view answer_id) const;
 
-    Result<void> save(std::string_view id);  // waits until the agent's KV is on disk
+    // Waits until the agent's KV is on disk; what couldn't be written earlier is tried again. KV that has left memory without
+    // having been written is computed by the agent's next turn. not_found, io, over_budget.
+    Result<void> save(std::string_view id);
     Result<void> save_all();
     Result<void> save_everything();          // of all tenants: what is queued is on disk when it returns
     Result<void> load(std::string_view id);  // brings the agent's KV into the context
@@ -315,13 +317,15 @@ class AgentManager {
     Result<std::vector<Message>> transcript(std::string_view id) const;
     Result<std::vector<std::int32_t>> tokens(std::string_view id) const;
 
-    // One file with everything: identity, transcript, tokens, KV. Written atomically (temporary file, fsync, rename).
+    // One file with everything: identity, transcript, tokens, KV. Written atomically (temporary file, fsync, rename). KV that isn't
+    // whole on disk, for want of room or because it is damaged, stays behind: the copy's next turn computes it.
     Result<void> export_agent(std::string_view id, const std::filesystem::path &file);
     struct ImportOptions {
         std::string as;          // another id; empty: the exported one
         bool recompute = false;  // take transcript and tokens only; KV is prefilled on the next turn
     };
-    // corrupt, incompatible (another model's KV: the message says what differs; try recompute), already_exists.
+    // KV for which there is no room is left out. corrupt, incompatible (another model's KV: the message says what differs; try
+    // recompute), already_exists.
     Result<AgentInfo> import_agent(const std::filesystem::path &file, const ImportOptions &options);
 
     ManagerStats stats() const;

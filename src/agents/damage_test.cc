@@ -410,6 +410,26 @@ TEST_F(ExportDamageTest, IsRefusedAndLeavesNothingBehind) {
     EXPECT_EQ(say(*importer_, "resident", "still well?", 5).miss.has_value(), false);
 }
 
+// Damage in the home that is exported from is no reason to keep the agent there: the copy computes its KV.
+TEST_F(ExportDamageTest, AnAgentLeavesWithoutItsDamagedKv) {
+    {
+        auto manager = open_manager(tiny_manager(home_.path()));
+        for (const auto &entry : fs::recursive_directory_iterator(store_path(home_.path()) / "blocks")) {
+            if (!entry.is_regular_file()) continue;
+            std::string bytes = read_bytes(entry.path());
+            flip_bit(bytes, bytes.size() - 1);
+            write_bytes(entry.path(), bytes);
+            break;
+        }
+        must(manager->export_agent("a", file_));
+        EXPECT_EQ(manager->stats().quarantined_parts, 1U);
+    }
+    EXPECT_LT(fs::file_size(file_), good_.size());
+    EXPECT_EQ(must(importer_->import_agent(file_, {})).tier, "none");
+    EXPECT_EQ(must(importer_->transcript("a")).size(), 2U);
+    EXPECT_EQ(say(*importer_, "a", kQuestion, kAnswer).tokens.size(), kAnswer);
+}
+
 TEST_F(ExportDamageTest, AnotherModelsKvNeedsRecompute) {
     TemporaryFolder other;
     ManagerOptions options = tiny_manager(other.path());

@@ -99,6 +99,25 @@ TEST_F(FullDiskTest, NoRoomForBlocks) {
     expect_whole("a", 4);
 }
 
+// A save is about its own agent's KV, and about how its own writes go.
+TEST_F(FullDiskTest, WhatOthersCouldNotWriteIsNoFailureOfOurs) {
+    auto manager = open_manager(options());
+    must(manager->create({.id = "a"}));
+    must(manager->create({.id = "b"}));
+    say(*manager, "a", "hello", 5);
+    must(manager->save("a"));
+    {
+        const FileSizeLimit limit(kLessThanABlock);
+        say(*manager, "b", filler(kWords), 10);
+        must(manager->save("a"));
+        EXPECT_FALSE(manager->save("b").has_value());
+    }
+    must(manager->save("b"));
+    EXPECT_EQ(must(manager->get("b")).tier, "hot");
+    must(manager->evict("b"));
+    EXPECT_EQ(must(manager->get("b")).tier, "disk");
+}
+
 // The same, and the process ends before there is room: the KV is gone, the conversation isn't.
 TEST_F(FullDiskTest, NoRoomForBlocksUntilTheEnd) {
     {

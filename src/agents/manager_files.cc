@@ -20,32 +20,43 @@ Result<std::filesystem::path> absolute_path(const std::filesystem::path &file) {
 
 }  // namespace
 
-// Parts that were evicted or lost can't be exported; the agent then goes without KV, which its next turn computes again.
-Result<void> AgentManager::export_agent(std::string_view id, const std::filesystem::path &file) {
-    ENGRAM_TRY(save(id));
-    const auto hold = impl_->gates.take(key_of(id));
-    const AgentKey key = key_of(id);
-    ENGRAM_ASSIGN(const std::filesystem::path path, absolute_path(file));
-    AgentFileContent content{.written_by = std::format("engram {}", version())};
-    ENGRAM_ASSIGN(content.agent, impl_->registry->get(key));
-    ENGRAM_ASSIGN(content.messages, impl_->registry->messages(key));
-    ENGRAM_ASSIGN(content.tokens, impl_->registry->tokens(key));
-    if (const auto manifest = impl_->registry->manifest(key); impl_->store && manifest && *manifest) {
-        const auto on_disk = [&](const ManifestPart &part) {
-            const auto stored = impl_->store->info({.id = part.id, .kind = part.kind});
-            return stored && stored->file_bytes > 0;
-        };
-        if (std::ranges::all_of((*manifest)->parts, on_disk)) content.manifest = **manifest;
-    }
+Result<void> AgentManager::Impl::write_agent_file(const std::filesystem::path &path, const AgentFileContent &content) {
     ENGRAM_ASSIGN(AgentFileWriter writer, AgentFileWriter::create(posix_file_system(), path, content));
     if (content.manifest) {
         for (const ManifestPart &part : content.manifest->parts) {
-            ENGRAM_ASSIGN(const SegmentIdentity segment, impl_->segment_of_part(key, *content.manifest, part, content.tokens));
-            ENGRAM_ASSIGN(const std::vector<std::byte> bytes, impl_->store->read_file({.id = part.id, .kind = part.kind}));
+            ENGRAM_ASSIGN(const SegmentIdentity segment,
+                          segment_of_part(content.agent.key, *content.manifest, part, content.tokens));
+            ENGRAM_ASSIGN(const std::vector<std::byte> bytes, store->read_file({.id = part.id, .kind = part.kind}));
             ENGRAM_TRY(writer.part(segment, part.kind, part.first_position, part.rows, bytes));
         }
     }
     return writer.finish();
+}
+
+Result<void> AgentManager::export_agent(std::string_view id, const std::filesystem::path &file) {
+    ENGRAM_TRY(validate_agent_id(id));
+    const AgentKey key = key_of(id);
+    const auto hold = impl_->gates.take(key);
+    ENGRAM_ASSIGN(const std::filesystem::path path, absolute_path(file));
+    AgentFileContent content{.written_by = std::format("engram {}", version())};
+    ENGRAM_ASSIGN(content.agent, impl_->registry->get(key));
+    // What can't be written here, on a full disk for example, is no reason to keep the agent from leaving.
+    static_cast<void>(impl_->write_missing_parts(key));
+    ENGRAM_ASSIGN(content.messages, impl_->registry->messages(key));
+    ENGRAM_ASSIGN(content.tokens, impl_->registry->tokens(key));
+    if (const auto manifest = impl_->registry->manifest(key); impl_->store && manifest && *manifest) {
+        const auto on_disk = [&](const ManifestPart &part) { return impl_->on_disk(part); };
+        // Adopted, and not read yet by the model that adopted it: the KV is still the earlier one's.
+        const bool anothers =
+            content.agent.model == impl_->model_name() && (*manifest)->fingerprint != impl_->context->fingerprint();
+        if (!anothers && std::ranges::all_of((*manifest)->parts, on_disk)) content.manifest = **manifest;
+    }
+    const Result<void> written = impl_->write_agent_file(path, content);
+    const bool unreadable =
+        !written && (written.error().code == ErrorCode::corrupt || written.error().code == ErrorCode::not_found);
+    if (!unreadable || !content.manifest) return written;
+    content.manifest.reset();  // damaged, which the store has noted now, or evicted a moment ago
+    return impl_->write_agent_file(path, content);
 }
 
 Result<void> AgentManager::Impl::check_importable(const AgentFileContent &content, const std::string &tenant) const {
@@ -70,11 +81,11 @@ Result<void> AgentManager::Impl::check_importable(const AgentFileContent &conten
                             why));
 }
 
-// Reads the file to its verified end; publishes the parts on the way.
-Result<void> AgentManager::Impl::import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv) {
+// Reads the file to its verified end; publishes the parts on the way, as long as there is room. True: all of them were.
+Result<bool> AgentManager::Impl::import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv) {
     for (;;) {
         ENGRAM_ASSIGN(const std::optional<AgentFilePart> part, reader.next_part());
-        if (!part) return {};
+        if (!part) return keep_kv;
         if (!keep_kv || !store) continue;
         const ManifestPart named{
             .kind = part->kind, .id = part->segment.id, .first_position = part->part_first_position, .rows = part->part_rows};
@@ -84,7 +95,9 @@ Result<void> AgentManager::Impl::import_parts(AgentFileReader &reader, const Age
             expected.first_position != part->segment.first_position) {
             return fail(ErrorCode::corrupt, "a part of the agent's file belongs to other tokens than the agent's");
         }
-        ENGRAM_TRY(store->write_file(expected, part->kind, part->file(), claimant(key), key.tenant));
+        const Result<void> written = store->write_file(expected, part->kind, part->file(), claimant(key), key.tenant);
+        if (!written && written.error().code != ErrorCode::over_budget) return std::unexpected(written.error());
+        keep_kv = written.has_value();
     }
 }
 
@@ -100,16 +113,21 @@ Result<AgentInfo> AgentManager::import_agent(const std::filesystem::path &file, 
         return fail(ErrorCode::already_exists, std::format("there is already an agent {}; import it under another id", id));
     }
     if (!options.recompute) ENGRAM_TRY(impl_->check_importable(content, tenant_));
-    const bool keep_kv = !options.recompute && content.manifest.has_value();
+    const bool with_kv = !options.recompute && content.manifest.has_value();
+    const auto remove_parts = [&] {
+        if (!impl_->store) return;
+        impl_->store->release(Impl::claimant(key));
+        // What was published for nobody; a failure here leaves garbage that the next start removes.
+        static_cast<void>(impl_->store->remove_unclaimed());
+    };
     const auto give_up = [&](Error error) -> std::unexpected<Error> {
-        if (impl_->store) {
-            impl_->store->release(Impl::claimant(key));
-            // What was published for nobody; a failure here leaves garbage that the next start removes.
-            static_cast<void>(impl_->store->remove_unclaimed());
-        }
+        remove_parts();
         return std::unexpected(std::move(error));
     };
-    if (auto taken = impl_->import_parts(reader, key, keep_kv); !taken) return give_up(std::move(taken.error()));
+    const Result<bool> taken = impl_->import_parts(reader, key, with_kv);
+    if (!taken) return give_up(taken.error());
+    const bool keep_kv = with_kv && *taken;
+    if (with_kv && !keep_kv) remove_parts();
     AgentRow row = content.agent;
     row.key = key;
     row.n_tokens = row.n_messages = 0;

@@ -181,7 +181,10 @@ class AgentManager::Impl {
                                             std::span<const Token> tokens) const;
     Result<void> load(const AgentKey &key);
     Result<void> check_importable(const AgentFileContent &content, const std::string &tenant) const;
-    Result<void> import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv);
+    Result<bool> import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv);
+    Result<void> write_agent_file(const std::filesystem::path &path, const AgentFileContent &content);
+    bool on_disk(const ManifestPart &part) const;
+    Result<void> write_missing_parts(const AgentKey &key);
     std::int64_t now_ms() const;
     // As agents keep it: "llama 3M Q8_0 (1f0a94c2)", with the beginning of the weights' hash.
     std::string model_name() const;

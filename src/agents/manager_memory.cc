@@ -130,41 +130,41 @@ Result<void> AgentManager::prewarm(std::string_view id) {
     return impl_->preloader->ask(key_of(id));
 }
 
+bool AgentManager::Impl::on_disk(const ManifestPart &part) const {
+    const auto stored = store->info({.id = part.id, .kind = part.kind});
+    return stored && stored->file_bytes > 0;
+}
+
+Result<void> AgentManager::Impl::write_missing_parts(const AgentKey &key) {
+    if (!store) return {};
+    wait_for_manifests();
+    const auto manifest = newest_manifest(key);
+    if (!manifest || !*manifest) return {};
+    store->wait_until_written();
+    ENGRAM_ASSIGN(const std::vector<Token> tokens, registry->tokens(key));
+    for (const ManifestPart &part : (*manifest)->parts) {
+        if (on_disk(part)) continue;
+        auto image = store->memory_image({.id = part.id, .kind = part.kind});
+        if (!image) continue;
+        ENGRAM_ASSIGN(SegmentIdentity segment, segment_of_part(key, **manifest, part, tokens));
+        ENGRAM_TRY(store->write({.segment = std::move(segment),
+                                 .image = std::move(*image),
+                                 .claimant = claimant(key),
+                                 .tenant = key.tenant}));
+    }
+    publisher->retry(key);
+    wait_for_manifests();
+    const std::string refusal = store->refusal(key.tenant);
+    const auto is_on_disk = [&](const ManifestPart &part) { return on_disk(part); };
+    if (!refusal.empty() && !std::ranges::all_of((*manifest)->parts, is_on_disk)) return fail(ErrorCode::over_budget, refusal);
+    return {};
+}
+
 Result<void> AgentManager::save(std::string_view id) {
     ENGRAM_TRY(validate_agent_id(id));
     const auto hold = impl_->gates.take(key_of(id));
-    const AgentKey key = key_of(id);
-    ENGRAM_TRY(impl_->registry->get(key));
-    if (!impl_->store) return {};
-    impl_->wait_for_manifests();
-    const auto manifest = impl_->newest_manifest(key);
-    if (!manifest || !*manifest) return {};
-    // Parts whose write failed earlier are still in memory: try again. What counts is how that goes, not that they failed before.
-    const Result<void> earlier = impl_->store->drain();
-    ENGRAM_ASSIGN(const std::vector<Token> tokens, impl_->registry->tokens(key));
-    for (const ManifestPart &part : (*manifest)->parts) {
-        const PartKey part_key{.id = part.id, .kind = part.kind};
-        const auto stored = impl_->store->info(part_key);
-        if (stored && stored->file_bytes > 0) continue;
-        auto image = impl_->store->memory_image(part_key);
-        if (!image) {
-            if (!earlier) return earlier;
-            continue;
-        }
-        ENGRAM_ASSIGN(SegmentIdentity segment, impl_->segment_of_part(key, **manifest, part, tokens));
-        impl_->store->put(
-            {.segment = std::move(segment), .image = std::move(*image), .claimant = Impl::claimant(key), .tenant = key.tenant});
-    }
-    ENGRAM_TRY(impl_->store->drain());
-    impl_->publisher->retry(key);
-    impl_->wait_for_manifests();
-    const auto on_disk = [&](const ManifestPart &part) {
-        const auto stored = impl_->store->info({.id = part.id, .kind = part.kind});
-        return stored && stored->file_bytes > 0;
-    };
-    const std::string refusal = impl_->store->refusal(key.tenant);
-    if (!refusal.empty() && !std::ranges::all_of((*manifest)->parts, on_disk)) return fail(ErrorCode::over_budget, refusal);
-    return {};
+    ENGRAM_TRY(impl_->registry->get(key_of(id)));
+    return impl_->write_missing_parts(key_of(id));
 }
 
 Result<void> AgentManager::save_all() {

@@ -44,7 +44,7 @@ std::vector<Token> AgentManager::Impl::raw_tokens_after(std::span<const Token> s
     for (const Token token : stored) pieces.push_back(model->piece(token, true));
     // In front stands what the tokenizer adds by itself.
     const std::string bos = model->bos_text();
-    if (!pieces.empty() && pieces.front() == bos && !text.starts_with(bos)) pieces.front().clear();
+    if (model->adds_bos() && !pieces.empty() && pieces.front() == bos && !text.starts_with(bos)) pieces.front().clear();
     const std::vector<std::string_view> views(pieces.begin(), pieces.end());
     PrefixMatch match = match_stored_prefix(views, text);
     for (std::size_t step = 1; step <= kMostSteps && match.tokens > 1; ++step) {

@@ -204,6 +204,9 @@ TEST_F(KeepToModelTest, AnAdoptedAgentIsReadAgain) {
     const auto manager = open_manager(with_other_model());
     EXPECT_EQ(manager->adopt("nobody").error().code, ErrorCode::not_found);
     must(manager->adopt("a"));
+    const std::filesystem::path file = home_.path() / "a.engram";
+    must(manager->export_agent("a", file));
+    EXPECT_EQ(must(manager->import_agent(file, {.as = "b"})).tier, "none") << "no KV of the other model goes along";
     const TurnResult result = say(*manager, "a", "go on", 20);
     ASSERT_TRUE(result.miss.has_value());
     EXPECT_NE(result.miss->reason.find("incompatible"), std::string::npos) << result.miss->reason;

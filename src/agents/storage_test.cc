@@ -121,6 +121,26 @@ TEST_F(StorageTest, ATurnBeyondTheQuotaSucceedsAndIsComputedAgain) {
     EXPECT_GT(storage("red").disk_bytes, 20'000U) << "limits are not of the store: whoever runs it sets them anew";
 }
 
+TEST_F(StorageTest, AgentsComeAndGoAsFilesWhereTheirKvFindsNoRoom) {
+    open();
+    tell(*red_, "a", 200, 1);
+    must(red_->save("a"));
+    const std::filesystem::path whole = home_.path() / "whole", without = home_.path() / "without";
+    must(red_->export_agent("a", whole));
+    limit("red", 20'000);
+    EXPECT_EQ(must(red_->import_agent(whole, {.as = "b"})).tier, "none");
+    EXPECT_LE(storage("red").disk_bytes, 20'000U);
+    EXPECT_EQ(agent_bytes("red", "b"), 0U);
+    EXPECT_EQ(storage("red").disk_bytes, files_bytes());
+    tell(*red_, "b", 3, 2);
+    must(red_->export_agent("b", without));
+    EXPECT_LT(std::filesystem::file_size(without), std::filesystem::file_size(whole) / 4);
+    limit("red", std::nullopt);
+    EXPECT_EQ(must(red_->import_agent(without, {.as = "c"})).tier, "none");
+    EXPECT_EQ(must(red_->transcript("c")).size(), 4U);
+    EXPECT_EQ(must(red_->import_agent(whole, {.as = "d"})).tier, "disk");
+}
+
 TEST_F(StorageTest, ALoweredQuotaTakesKvAndLeavesTranscripts) {
     open();
     tell(*red_, "old", 100, 1);

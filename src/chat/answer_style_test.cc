@@ -22,7 +22,7 @@ std::string chat_ml(std::string_view calls) {
 }
 
 AnswerStyle style(std::string_view jinja) {
-    auto chat = ChatTemplate::create(jinja, "<s>", "</s>");
+    auto chat = ChatTemplate::create(jinja, {.bos = "<s>", .eos = "</s>"});
     if (!chat) {
         ADD_FAILURE() << chat.error().message;
         return {};

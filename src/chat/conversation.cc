@@ -111,8 +111,12 @@ std::size_t marker_length(std::string_view text, std::string_view eos) {
 
 class JinjaChatTemplate final : public ChatTemplate {
   public:
-    JinjaChatTemplate(JinjaTemplate jinja, std::string_view source, std::string_view bos, std::string_view eos)
-        : jinja_(std::move(jinja)), source_(source), bos_(bos), eos_(eos) {}
+    JinjaChatTemplate(JinjaTemplate jinja, std::string_view source, const Vocabulary &vocabulary)
+        : jinja_(std::move(jinja)),
+          source_(source),
+          bos_(vocabulary.bos),
+          eos_(vocabulary.eos),
+          adds_bos_(vocabulary.adds_bos) {}
 
     const AnswerStyle &answer_style() const override { return style_; }
 
@@ -278,7 +282,7 @@ class JinjaChatTemplate final : public ChatTemplate {
                                                        .add_generation_prompt = prompt.add_generation_prompt,
                                                        .typed_content = typed_content_,
                                                        .thinks = prompt.thinks}));
-        if (!bos_.empty() && text.starts_with(bos_)) {
+        if (adds_bos_ && !bos_.empty() && text.starts_with(bos_)) {
             text.erase(0, bos_.size());
         }
         return text;
@@ -391,6 +395,7 @@ class JinjaChatTemplate final : public ChatTemplate {
 
     JinjaTemplate jinja_;
     std::string source_, bos_, eos_;
+    bool adds_bos_;
     AnswerStyle style_;
     bool typed_content_ = false;
     bool system_first_ = false;     // one system message, at the front
@@ -402,9 +407,9 @@ class JinjaChatTemplate final : public ChatTemplate {
 
 }  // namespace
 
-Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string_view jinja, std::string_view bos, std::string_view eos) {
+Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string_view jinja, const Vocabulary &vocabulary) {
     ENGRAM_ASSIGN(JinjaTemplate parsed, JinjaTemplate::parse(jinja.empty() ? kChatMl : jinja));
-    auto result = std::make_unique<JinjaChatTemplate>(std::move(parsed), jinja, bos, eos);
+    auto result = std::make_unique<JinjaChatTemplate>(std::move(parsed), jinja, vocabulary);
     ENGRAM_TRY(result->probe());
     return result;
 }

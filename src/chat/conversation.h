@@ -28,9 +28,14 @@ struct TemplateMessage {
 
 class ChatTemplate {
   public:
-    // An empty `jinja` gives the built-in ChatML template. `bos` and `eos` are the vocabulary's texts.
+    // The vocabulary's own texts, copied.
+    struct Vocabulary {
+        std::string_view bos, eos;
+        bool adds_bos = true;  // the tokenizer puts BOS in front of a prompt by itself
+    };
+    // An empty `jinja` gives the built-in ChatML template.
     // invalid_argument: the template can't be parsed or rendered (with the reason).
-    static Result<std::unique_ptr<ChatTemplate>> create(std::string_view jinja, std::string_view bos, std::string_view eos);
+    static Result<std::unique_ptr<ChatTemplate>> create(std::string_view jinja, const Vocabulary &vocabulary);
     virtual ~ChatTemplate() = default;
 
     // How the model's answers are to be read.
@@ -39,7 +44,7 @@ class ChatTemplate {
     // In all of these, `tools` is the conversation's list of tools as JSON, always the same for one conversation (a template puts
     // it at the front); empty: none. A template that knows no tools gets them, their calls and results as text (tools_as_text.h).
 
-    // The whole conversation as text. BOS text at the very front is removed (the tokenizer adds the token).
+    // The whole conversation as text. BOS text at the very front is removed where the tokenizer adds the token.
     // invalid_argument: the template raised an exception (e.g. roles must alternate); the message is the template's.
     virtual Result<std::string> render(std::span<const TemplateMessage> messages, bool add_generation_prompt,
                                        std::string_view tools = {}) const = 0;

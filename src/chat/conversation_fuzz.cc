@@ -31,7 +31,7 @@ const std::vector<std::unique_ptr<ChatTemplate>> &templates() {
     static const auto kTemplates = [] {
         std::vector<std::unique_ptr<ChatTemplate>> all;
         for (const std::string_view source : {std::string_view(), kStrict, kHermes}) {
-            all.push_back(std::move(*ChatTemplate::create(source, "<s>", "</s>")));
+            all.push_back(std::move(*ChatTemplate::create(source, {.bos = "<s>", .eos = "</s>"})));
         }
         return all;
     }();

@@ -72,7 +72,7 @@ constexpr std::string_view kClosesAllButTheLast =
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
 std::unique_ptr<ChatTemplate> make(std::string_view jinja, std::string_view bos = "<s>", std::string_view eos = "</s>") {
-    auto result = ChatTemplate::create(jinja, bos, eos);
+    auto result = ChatTemplate::create(jinja, {.bos = bos, .eos = eos});
     if (!result.has_value()) {
         ADD_FAILURE() << result.error().message;
         return nullptr;
@@ -305,10 +305,21 @@ TEST(ChatTemplate, TemplatesThatCantBeAppendedToSayWhy) {
     EXPECT_TRUE(error_of(counts->next_turn(history, added, true)).contains("depend on the answer's text"));
 }
 
+// ChatML models whose BOS is the marker that begins each message, and whose tokenizer adds none.
+TEST(ChatTemplate, TheFirstMarkerStaysWhereTheTokenizerAddsNoBos) {
+    const std::vector<TemplateMessage> hello{{"user", "Hello"}};
+    const auto rendered = [&](bool adds_bos) {
+        const auto chat = ChatTemplate::create("", {.bos = "<|im_start|>", .eos = "<|im_end|>", .adds_bos = adds_bos});
+        return (*chat)->render(hello, true).value_or("error");
+    };
+    EXPECT_EQ(rendered(false), "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n");
+    EXPECT_EQ(rendered(true), "user\nHello<|im_end|>\n<|im_start|>assistant\n");
+}
+
 TEST(ChatTemplate, BadTemplatesAreRefusedWhenMade) {
     for (const std::string_view jinja : {"{% for %}", "{{ messages[0].content ", "{{ raise_exception('never') }}",
                                          "constant text", "{% for i in range(1000000000) %}{% endfor %}", "{{ 1 % 0 }}"}) {
-        const auto result = ChatTemplate::create(jinja, "", "");
+        const auto result = ChatTemplate::create(jinja, {});
         ASSERT_FALSE(result.has_value()) << jinja;
         EXPECT_EQ(result.error().code, ErrorCode::invalid_argument);
         EXPECT_FALSE(result.error().message.empty());

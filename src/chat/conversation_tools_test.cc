@@ -61,7 +61,7 @@ constexpr std::string_view kClosesAllButTheLast =
     "}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
 std::unique_ptr<ChatTemplate> make(std::string_view jinja, std::string_view eos = "</s>") {
-    auto result = ChatTemplate::create(jinja, "<s>", eos);
+    auto result = ChatTemplate::create(jinja, {.bos = "<s>", .eos = eos});
     if (!result) ADD_FAILURE() << result.error().message;
     return result ? std::move(*result) : nullptr;
 }

@@ -55,7 +55,7 @@ extern "C" const char *__asan_default_options() { return "detect_leaks=0"; }
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
     const std::string_view source = fuzz::text_of(data, size);
     render(source);
-    const auto chat = ChatTemplate::create(source, "<s>", "</s>");
+    const auto chat = ChatTemplate::create(source, {.bos = "<s>", .eos = "</s>"});
     if (!chat) {
         require(!chat.error().message.empty());
         return 0;

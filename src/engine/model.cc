@@ -274,6 +274,8 @@ std::string Model::bos_text() const {
     return token < 0 ? std::string() : std::string(llama_vocab_get_text(impl_->vocab, token));
 }
 
+bool Model::adds_bos() const { return llama_vocab_get_add_bos(impl_->vocab); }
+
 std::string Model::eos_text() const {
     const llama_token token = llama_vocab_eos(impl_->vocab);
     return token < 0 ? std::string() : std::string(llama_vocab_get_text(impl_->vocab, token));

@@ -62,6 +62,7 @@ class Model {
     std::uint32_t trained_context() const;
     std::string chat_template() const;  // Jinja text from the metadata; empty when there is none
     std::string bos_text() const, eos_text() const;
+    bool adds_bos() const;  // tokenise() with `add_special` puts BOS in front
 
     std::string description() const;   // "gemma3 270M Q8_0"
     std::string architecture() const;  // "gemma3"

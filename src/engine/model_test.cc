@@ -101,6 +101,7 @@ TEST(Model, SaysWhatItIs) {
     EXPECT_EQ(gemma->head_dim(), 32U);
     EXPECT_EQ(gemma->trained_context(), 32768U);
     EXPECT_EQ(gemma->bos_text(), "<|bos|>");
+    EXPECT_TRUE(gemma->adds_bos());
     EXPECT_EQ(gemma->eos_text(), "<|eos|>");
     EXPECT_THAT(gemma->chat_template(), HasSubstr("<|im_start|>"));
     EXPECT_GT(gemma->parameters(), 100000U);

@@ -28,6 +28,8 @@ TEST(Nano, IsWhatItsCardSays) {
     EXPECT_LE(std::filesystem::file_size(kFolder / "engram-nano.gguf"), 12'000'000U);
     EXPECT_NE(model->chat_template().find("tools"), std::string::npos);
     EXPECT_EQ(model->eos_text(), "<|im_end|>");
+    EXPECT_EQ(model->bos_text(), "<|im_start|>");
+    EXPECT_FALSE(model->adds_bos());
 }
 
 TEST(Nano, TokenisesAsItsTrainerDid) {

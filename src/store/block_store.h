@@ -187,6 +187,10 @@ class BlockStore {
     // that is stored with other rows is replaced. The write's own outcome is reported by drain() and in stats().
     virtual void put(PutRequest request) = 0;
 
+    // Writes the part on the caller's thread, after what is queued, and says how that went: io, over_budget (of the tenant's
+    // limit, too). A failure is the caller's to tell, and isn't kept for drain().
+    virtual Result<void> write(const PutRequest &request) = 0;
+
     // True when a put of this many bytes would have to wait for the writer. Never waits itself.
     virtual bool would_block(std::uint64_t bytes) const = 0;
 

@@ -31,6 +31,7 @@ class DiskStore final : public BlockStore {
 
     std::optional<Tier> find(const PartKey &key) const override;
     void put(PutRequest request) override;
+    Result<void> write(const PutRequest &request) override;
     Result<void> drain() override;
     void wait_until_written() const override { queue_.wait_until_written(); }
     Result<ReadOutcome> read(const SegmentIdentity &segment, PartKind kind, Position part_first_position, std::uint32_t part_rows,
@@ -88,7 +89,8 @@ class DiskStore final : public BlockStore {
     void wait_for_scan() const;
 
     void write_queued(std::stop_token stop);
-    Result<void> write(const PutRequest &request);
+    // False: there is no room for it under its tenant's limit.
+    Result<bool> write_part(const PublishLock &held, const PutRequest &request);
     Result<void> publish(const PublishLock &held, const Publication &publication);
     // Under the limit of its tenant. False: it doesn't fit there, and is counted as refused.
     Result<bool> admit(const PublishLock &held, std::uint64_t bytes, const DiskIndex::Writer &writer);
@@ -101,6 +103,7 @@ class DiskStore final : public BlockStore {
     void examine_again(const PublishLock &held, const PartKey &key);
     bool holds_rows(const PublishLock &held, const PartKey &key, const PartRows &rows);
     void record_write(const Result<void> &result);
+    void count_failure(const Error &error);  // needs mutex_
 
     bool stored(const PartKey &key) const;                           // needs mutex_
     MemoryTier::Gate may_leave_for(const MemoryGuess &guess) const;  // needs mutex_, also while it is used

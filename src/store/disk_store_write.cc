@@ -54,26 +54,48 @@ Result<void> DiskStore::drain() {
 void DiskStore::write_queued(std::stop_token stop) {
     wait_for_scan();
     while (const std::optional<PutRequest> request = queue_.next(stop)) {
-        if (const Result<void> result = write(*request); !result.has_value()) record_write(result);
+        Result<bool> result = true;
+        {
+            const PublishLock publishing(publish_mutex_);
+            if (!queue_.cancelled()) result = write_part(publishing, *request);
+        }
+        if (!result.has_value()) record_write(std::unexpected(std::move(result.error())));
         queue_.done();
     }
 }
 
 Result<void> DiskStore::write(const PutRequest &request) {
+    ENGRAM_TRY(validate(request));
+    if (options_.read_only) return opened_read_only();
+    wait_for_scan();
+    queue_.wait_until_written();
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!request.claimant.empty()) index_.hold(key_of(request), request.claimant, request.tenant, clock_.wall_ms());
+    }
+    const PublishLock publishing(publish_mutex_);
+    const Result<bool> written = write_part(publishing, request);
+    if (written.has_value()) return *written ? Result<void>() : fail(ErrorCode::over_budget, refusal(request.tenant));
+    const std::scoped_lock lock(mutex_);
+    count_failure(written.error());
+    return std::unexpected(written.error());
+}
+
+Result<bool> DiskStore::write_part(const PublishLock &held, const PutRequest &request) {
     const PartKey key = key_of(request);
     const PartRows rows{.first_position = request.image.first_position, .rows = request.image.layout->rows};
-    const PublishLock publishing(publish_mutex_);
-    if (queue_.cancelled() || holds_rows(publishing, key, rows)) return {};
+    if (holds_rows(held, key, rows)) return true;
     ENGRAM_ASSIGN(const EncodedPart part, encode_part(request, options_.stored_type, codec_));
     const DiskIndex::Writer writer{.claimant = request.claimant, .tenant = request.tenant};
-    ENGRAM_ASSIGN(const bool admitted, admit(publishing, part.bytes, writer));
-    if (!admitted) return {};
-    return publish(publishing, {.key = key,
-                                .pieces = part.pieces,
-                                .bytes = part.bytes,
-                                .tokens = static_cast<std::uint32_t>(request.segment.tokens.size()),
-                                .rows = rows,
-                                .writer = writer});
+    ENGRAM_ASSIGN(const bool admitted, admit(held, part.bytes, writer));
+    if (!admitted) return false;
+    ENGRAM_TRY(publish(held, {.key = key,
+                              .pieces = part.pieces,
+                              .bytes = part.bytes,
+                              .tokens = static_cast<std::uint32_t>(request.segment.tokens.size()),
+                              .rows = rows,
+                              .writer = writer}));
+    return true;
 }
 
 // True, and counted as a use, when the part is on disk with those rows.
@@ -209,9 +231,13 @@ void DiskStore::examine_again(const PublishLock &, const PartKey &key) {
 
 void DiskStore::record_write(const Result<void> &result) {
     const std::scoped_lock lock(mutex_);
-    ++counters_.failed_writes;
-    counters_.last_write_error = result.error().message;
+    count_failure(result.error());
     if (!first_write_error_.has_value()) first_write_error_ = result.error();
+}
+
+void DiskStore::count_failure(const Error &error) {
+    ++counters_.failed_writes;
+    counters_.last_write_error = error.message;
 }
 
 Result<void> DiskStore::remove(std::span<const PartKey> keys) {
@@ -290,9 +316,8 @@ Result<void> DiskStore::write_file(const SegmentIdentity &segment, PartKind kind
                                                       .rows = rows,
                                                       .writer = writer});
     if (written.has_value()) return {};
-    const std::scoped_lock lock(mutex_);  // reported to the caller, so not to the next drain
-    ++counters_.failed_writes;
-    counters_.last_write_error = written.error().message;
+    const std::scoped_lock lock(mutex_);
+    count_failure(written.error());
     return written;
 }
 

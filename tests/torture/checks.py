@@ -103,10 +103,7 @@ def check_saves(world):
             if not agent.turns:
                 continue
             complaints = []
-            for _ in range(2):  # where a write had failed and its KV is gone from memory, too, the first time says so
-                reply = wire.ask(world.port, "POST", f"/v1/agents/{agent.name}/save", headers=client.key)
-                if reply.status == 200:
-                    break
+            reply = wire.ask(world.port, "POST", f"/v1/agents/{agent.name}/save", headers=client.key)
             # The budget may be too small for all that is pinned.
             if reply.status != 200 and b"budget" not in reply.body:
                 complaints = [f"{agent.name} can't be saved, though there is room again: {reply.status} {reply.body[:300]!r}"]
