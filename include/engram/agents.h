@@ -7,8 +7,8 @@
 //
 // An agent is a named, durable conversation partner: a system prompt, a transcript, its tokens, and the KV cache that the model
 // built while reading them. A turn (one prompt and its answer) is committed to disk (transcript and tokens) before `generate`
-// returns and before the last piece of a streamed answer is delivered. KV blocks are written in the background; after a crash
-// whatever KV is missing is recomputed from the tokens.
+// returns and before the last of several pieces of a streamed answer is delivered. KV blocks are written in the background; after
+// a crash whatever KV is missing is recomputed from the tokens.
 //
 // Residency of an agent's KV: hot (cells of the context), memory (host memory), disk. Any number of agents may exist; those that
 // run are brought in, those that wait make room. Nothing but time depends on where an agent is.
@@ -305,7 +305,7 @@ class AgentManager {
     // having been written is computed by the agent's next turn. not_found, io, over_budget.
     Result<void> save(std::string_view id);
     Result<void> save_all();
-    Result<void> save_everything();          // of all tenants: what is queued is on disk when it returns
+    Result<void> save_everything();          // of all tenants, as far as budgets allow; is on disk when it returns. io
     Result<void> load(std::string_view id);  // brings the agent's KV into the context
     // Brings it from disk into host memory, where its next turn finds it: nobody else has to leave the context for that. Returns
     // when it is there. not_found (no KV is stored, or not all of it any more: the next turn computes the rest), over_budget
@@ -317,8 +317,8 @@ class AgentManager {
     Result<std::vector<Message>> transcript(std::string_view id) const;
     Result<std::vector<std::int32_t>> tokens(std::string_view id) const;
 
-    // One file with everything: identity, transcript, tokens, KV. Written atomically (temporary file, fsync, rename). KV that isn't
-    // whole on disk, for want of room or because it is damaged, stays behind: the copy's next turn computes it.
+    // One file with everything: identity, transcript, tokens, KV. Written atomically (temporary file, fsync, rename). KV that
+    // isn't whole on disk, for want of room or because it is damaged, stays behind: the copy's next turn computes it.
     Result<void> export_agent(std::string_view id, const std::filesystem::path &file);
     struct ImportOptions {
         std::string as;          // another id; empty: the exported one

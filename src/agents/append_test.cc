@@ -30,7 +30,8 @@ class AppendTest : public ::testing::TestWithParam<std::string> {
     // Tokens of the conversation and the question after it, as the template alone gives them.
     std::vector<std::int32_t> rendered() const {
         const auto model = load_tiny(options().model);
-        const auto chat = must(ChatTemplate::create(model->chat_template(), {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
+        const auto chat = must(ChatTemplate::create(
+            model->chat_template(), {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
         std::vector<TemplateMessage> messages{{.role = "system", .content = spec().system_prompt}};
         for (const Message &message : kConversation) messages.push_back({message.role, message.content, message.tool_calls});
         messages.push_back({.role = "user", .content = kQuestion});

@@ -112,7 +112,7 @@ TEST_F(FullDiskTest, WhatOthersCouldNotWriteIsNoFailureOfOurs) {
         must(manager->save("a"));
         EXPECT_FALSE(manager->save("b").has_value());
     }
-    must(manager->save("b"));
+    must(manager->save_everything());
     EXPECT_EQ(must(manager->get("b")).tier, "hot");
     must(manager->evict("b"));
     EXPECT_EQ(must(manager->get("b")).tier, "disk");

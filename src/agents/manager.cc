@@ -119,7 +119,9 @@ Result<void> AgentManager::Impl::open() {
     ENGRAM_ASSIGN(model, Model::load(options.model, &memo, nullptr));
     ENGRAM_ASSIGN(context, Context::create(*model, pool));
     embedder = std::make_unique<Embedder>(*model);
-    ENGRAM_ASSIGN(chat, ChatTemplate::create(model->chat_template(), {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
+    ENGRAM_ASSIGN(chat,
+                  ChatTemplate::create(model->chat_template(),
+                                       {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
     if (store) {
         ENGRAM_TRY(registry->for_each_manifest([this](const AgentRow &row, const Result<Manifest> &manifest) {
             if (manifest) store->claim(claim_of(row, *manifest, nullptr));

@@ -47,8 +47,7 @@ Result<void> AgentManager::export_agent(std::string_view id, const std::filesyst
     if (const auto manifest = impl_->registry->manifest(key); impl_->store && manifest && *manifest) {
         const auto on_disk = [&](const ManifestPart &part) { return impl_->on_disk(part); };
         // Adopted, and not read yet by the model that adopted it: the KV is still the earlier one's.
-        const bool anothers =
-            content.agent.model == impl_->model_name() && (*manifest)->fingerprint != impl_->context->fingerprint();
+        const bool anothers = content.agent.model == impl_->model_name() && !impl_->usable(**manifest);
         if (!anothers && std::ranges::all_of((*manifest)->parts, on_disk)) content.manifest = **manifest;
     }
     const Result<void> written = impl_->write_agent_file(path, content);

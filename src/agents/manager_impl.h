@@ -184,6 +184,7 @@ class AgentManager::Impl {
     Result<bool> import_parts(AgentFileReader &reader, const AgentKey &key, bool keep_kv);
     Result<void> write_agent_file(const std::filesystem::path &path, const AgentFileContent &content);
     bool on_disk(const ManifestPart &part) const;
+    bool usable(const Manifest &manifest) const;  // by this model, as it is loaded here
     Result<void> write_missing_parts(const AgentKey &key);
     std::int64_t now_ms() const;
     // As agents keep it: "llama 3M Q8_0 (1f0a94c2)", with the beginning of the weights' hash.

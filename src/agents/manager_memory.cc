@@ -36,11 +36,12 @@ std::set<AgentKey> AgentManager::Impl::hot_agents() {
     });
 }
 
+bool AgentManager::Impl::usable(const Manifest &manifest) const {
+    return manifest.fingerprint == context->fingerprint() && manifest.block_tokens == options.storage.block_tokens;
+}
+
 std::string AgentManager::Impl::tier_below_context(const Result<std::optional<Manifest>> &manifest) const {
-    const bool usable = store && manifest && *manifest && (*manifest)->n_kv > 0 &&
-                        (*manifest)->fingerprint == context->fingerprint() &&
-                        (*manifest)->block_tokens == options.storage.block_tokens;
-    if (!usable) return "none";
+    if (!store || !manifest || !*manifest || (*manifest)->n_kv == 0 || !usable(**manifest)) return "none";
     Tier slowest = Tier::memory;
     for (const ManifestPart &part : (*manifest)->parts) {
         const auto tier = store->find({.id = part.id, .kind = part.kind});
@@ -141,16 +142,17 @@ Result<void> AgentManager::Impl::write_missing_parts(const AgentKey &key) {
     const auto manifest = newest_manifest(key);
     if (!manifest || !*manifest) return {};
     store->wait_until_written();
-    ENGRAM_ASSIGN(const std::vector<Token> tokens, registry->tokens(key));
+    std::vector<Token> tokens;
     for (const ManifestPart &part : (*manifest)->parts) {
         if (on_disk(part)) continue;
         auto image = store->memory_image({.id = part.id, .kind = part.kind});
         if (!image) continue;
+        if (tokens.empty()) {
+            ENGRAM_ASSIGN(tokens, registry->tokens(key));
+        }
         ENGRAM_ASSIGN(SegmentIdentity segment, segment_of_part(key, **manifest, part, tokens));
-        ENGRAM_TRY(store->write({.segment = std::move(segment),
-                                 .image = std::move(*image),
-                                 .claimant = claimant(key),
-                                 .tenant = key.tenant}));
+        ENGRAM_TRY(store->write(
+            {.segment = std::move(segment), .image = std::move(*image), .claimant = claimant(key), .tenant = key.tenant}));
     }
     publisher->retry(key);
     wait_for_manifests();
@@ -175,9 +177,20 @@ Result<void> AgentManager::save_all() {
 
 Result<void> AgentManager::save_everything() {
     if (!impl_->store) return {};
-    const Result<void> written = impl_->store->drain();
-    impl_->wait_for_manifests();
-    return written;
+    if (impl_->store->drain()) {
+        impl_->wait_for_manifests();
+        return {};
+    }
+    // Something could not be written since the last time. What is still in memory gets another chance; a budget that leaves no
+    // room is kept, and no failure.
+    ENGRAM_ASSIGN(const std::vector<AgentRow> rows, impl_->registry->list({}));
+    Result<void> first_failure;
+    for (const AgentRow &row : rows) {
+        const auto hold = impl_->gates.take(row.key);
+        Result<void> written = impl_->write_missing_parts(row.key);
+        if (!written && written.error().code != ErrorCode::over_budget && first_failure) first_failure = std::move(written);
+    }
+    return first_failure;
 }
 
 Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
@@ -192,6 +205,7 @@ Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
         impl_->store->drop_from_memory(Impl::parts_of(**manifest));
         return {};
     }
+    if (!impl_->usable(**manifest)) return {};  // nobody here would take it from memory
     ENGRAM_ASSIGN(const std::vector<Token> tokens, impl_->registry->tokens(key));
     for (const ManifestPart &part : (*manifest)->parts) {
         const PartKey part_key{.id = part.id, .kind = part.kind};

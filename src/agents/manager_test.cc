@@ -216,19 +216,31 @@ TEST_F(ManagerTest, StreamedTextIsTheAnswer) {
     EXPECT_EQ(progress, result.computed_tokens);
 }
 
-// The last piece is handed out only when the turn is on disk: another connection to the registry sees it.
+// The first piece is handed out at once, and the last one when the turn is on disk.
 TEST_F(ManagerTest, CommittedBeforeTheLastPiece) {
     auto manager = open_manager(options_);
     must(manager->create({.id = "a"}));
     std::string streamed;
-    std::size_t messages_at_last_piece = 0;
-    const TurnResult result =
-        must(manager->generate("a", {.prompt = "hello", .max_tokens = 30, .on_text = [&](std::string_view piece) {
-                                         streamed += piece;
-                                         messages_at_last_piece = must(manager->transcript("a")).size();
-                                     }}));
+    std::vector<std::size_t> messages;  // that are there when a piece comes
+    const auto listen = [&](std::string_view piece) {
+        streamed += piece;
+        messages.push_back(must(manager->transcript("a")).size());
+    };
+    const TurnResult result = must(manager->generate("a", {.prompt = "hello", .max_tokens = 30, .on_text = listen}));
     EXPECT_EQ(streamed, result.text);
-    EXPECT_EQ(messages_at_last_piece, 2U);
+    ASSERT_GT(messages.size(), 2U);
+    EXPECT_EQ(messages.front(), 0U);
+    EXPECT_EQ(messages.back(), 2U);
+}
+
+TEST_F(ManagerTest, APieceThatIsKnownToBeTheOnlyOneIsCommitted) {
+    auto manager = open_manager(options_);
+    must(manager->create({.id = "a"}));
+    std::size_t messages = 0;
+    must(manager->generate("a", {.prompt = "hello", .max_tokens = 1, .on_text = [&](std::string_view) {
+                                     messages = must(manager->transcript("a")).size();
+                                 }}));
+    EXPECT_EQ(messages, 2U);
 }
 
 TEST_F(ManagerTest, MoreAgentsThanTheContextHolds) {

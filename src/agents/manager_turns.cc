@@ -161,7 +161,7 @@ void AgentManager::Impl::plan_stored(Prepared &prepared, std::span<const Token> 
     } else if (!lost.empty()) {
         plan.no_kv_reason = lost;
     } else if (*manifest && (*manifest)->n_kv > 0 && store) {
-        if ((*manifest)->fingerprint == context->fingerprint() && (*manifest)->block_tokens == options.storage.block_tokens) {
+        if (usable(**manifest)) {
             const auto stored = committed.first(std::min<std::size_t>((*manifest)->n_kv, committed.size()));
             plan.stored_tokens.assign(stored.begin(), stored.end());
             plan.checkpoints = checkpoints_of(**manifest, context->window());
@@ -200,8 +200,7 @@ Result<TurnPlan> AgentManager::Impl::committed_plan(const AgentKey &key) const {
                                                          key.id));
     }
     ENGRAM_ASSIGN(plan.tokens, registry->tokens(key));
-    if (const auto manifest = newest_manifest(key); manifest && *manifest && (*manifest)->fingerprint == context->fingerprint() &&
-                                                    (*manifest)->block_tokens == options.storage.block_tokens) {
+    if (const auto manifest = newest_manifest(key); manifest && *manifest && usable(**manifest)) {
         const auto n = std::min<std::size_t>((*manifest)->n_kv, plan.tokens.size());
         plan.stored_tokens.assign(plan.tokens.begin(), plan.tokens.begin() + static_cast<std::ptrdiff_t>(n));
         plan.checkpoints = checkpoints_of(**manifest, context->window());

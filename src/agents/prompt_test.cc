@@ -204,6 +204,7 @@ TEST_F(KeepToModelTest, AnAdoptedAgentIsReadAgain) {
     const auto manager = open_manager(with_other_model());
     EXPECT_EQ(manager->adopt("nobody").error().code, ErrorCode::not_found);
     must(manager->adopt("a"));
+    must(manager->evict("a", AgentManager::EvictTo::memory));  // its KV is the other model's
     const std::filesystem::path file = home_.path() / "a.engram";
     must(manager->export_agent("a", file));
     EXPECT_EQ(must(manager->import_agent(file, {.as = "b"})).tier, "none") << "no KV of the other model goes along";

@@ -273,6 +273,9 @@ bool Turn::add_token(Token token) {
         finish("context");
         return false;
     }
+    if (!held_.text.empty() && !std::exchange(began_to_tell_, true)) {
+        channel_->send(TurnChannel::Text{.turn = index_, .piece = std::exchange(held_, {})});
+    }
     pending_.assign(1, token);
     computed_ = 0;
     return true;

@@ -1,8 +1,8 @@
 // One turn of one agent on its way through the engine: restore, prefill, decode, save.
 //
 // The caller's thread prepares a TurnPlan (registry, template, tokenizer) and later commits the TurnEnd; in between the turn
-// belongs to the engine thread. Text and progress reach the caller through a TurnChannel, which holds the newest piece of text
-// back until the turn is committed.
+// belongs to the engine thread. Text and progress reach the caller through a TurnChannel, whose pieces of text are
+// held back, but for the first, until the next is there or the turn is committed (docs/adr/0016).
 #pragma once
 
 #include <chrono>
@@ -164,8 +164,9 @@ class Turn final : public Run {
     bool began_once_ = false;
     std::uint64_t answered_ = 0;
     TextStream text_;
-    TurnPiece held_;  // newest piece, not handed out yet
-    TurnPiece next_;  // tokens whose text isn't certain yet
+    TurnPiece held_;              // newest piece, not handed out yet
+    bool began_to_tell_ = false;  // its first piece, at once
+    TurnPiece next_;              // tokens whose text isn't certain yet
     TurnEnd end_;
     RestoreOutcome restore_;
     Clock::time_point submitted_ = Clock::now(), admitted_{}, began_{}, first_token_{};

@@ -112,11 +112,7 @@ std::size_t marker_length(std::string_view text, std::string_view eos) {
 class JinjaChatTemplate final : public ChatTemplate {
   public:
     JinjaChatTemplate(JinjaTemplate jinja, std::string_view source, const Vocabulary &vocabulary)
-        : jinja_(std::move(jinja)),
-          source_(source),
-          bos_(vocabulary.bos),
-          eos_(vocabulary.eos),
-          adds_bos_(vocabulary.adds_bos) {}
+        : jinja_(std::move(jinja)), source_(source), bos_(vocabulary.bos), eos_(vocabulary.eos), adds_bos_(vocabulary.adds_bos) {}
 
     const AnswerStyle &answer_style() const override { return style_; }
 

@@ -20,7 +20,9 @@ bool has_system(const Conversation &conversation) {
 // Cells that the longest conversation with its longest question and answer takes, and how many one batch brings.
 Result<std::uint32_t> cells_needed(const ModelOptions &options, const Suite &suite) {
     ENGRAM_ASSIGN(const auto model, Model::load(options, nullptr, nullptr));
-    ENGRAM_ASSIGN(const auto chat, ChatTemplate::create(model->chat_template(), {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
+    ENGRAM_ASSIGN(const auto chat,
+                  ChatTemplate::create(model->chat_template(),
+                                       {.bos = model->bos_text(), .eos = model->eos_text(), .adds_bos = model->adds_bos()}));
     std::size_t most = kLeastContext;
     for (const Conversation &conversation : suite.conversations) {
         std::vector<TemplateMessage> messages;

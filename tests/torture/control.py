@@ -121,18 +121,23 @@ def piece_of(token):
 
 def gap_at_parting(said, tokens):
     """How much less probable than its own choice the control found the token at which `said` leaves its answer; None: it isn't among
-    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives])."""
-    said, text = said.strip().encode(), b""
+    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives]). Texts may part later than tokens do: one
+    took " that" where the other took " " and then "I"."""
+    said, text, whole = said.strip().encode(), b"", b"".join(piece for piece, _, _ in tokens).lstrip()
+    gaps = []
     for piece, logprob, alternatives in tokens:
-        if said.startswith((text + piece).lstrip()):
-            text += piece
-            continue
-        gaps = [logprob - other for taken, other in alternatives if taken != piece and continues(said, text, taken)]
-        return min(gaps, default=None)
+        leaves = not said.startswith((text + piece).lstrip())
+        gaps += [logprob - other for taken, other in alternatives
+                 if taken != piece and continues(said, text, taken) and (leaves or not whole.startswith((text + taken).lstrip()))]
+        if leaves:
+            return min(gaps, default=None)
+        text += piece
     return None
 
 
 def continues(said, text, piece):
-    """`said` goes on with this token, or ends where it stands for the end of the turn, which is no text."""
-    ends = piece == b"" or piece.startswith(b"<|")
-    return said == text.strip() if ends else said.startswith((text + piece).lstrip())
+    """`said`, which has no spaces at its ends, goes on with this token, or ends where it stands for the end of the turn, which is no
+    text."""
+    if piece == b"" or piece.startswith(b"<|"):
+        return said == text.strip()
+    return said.startswith((text + piece).lstrip()) or said == (text + piece).strip()

@@ -90,6 +90,14 @@ class Answers(unittest.TestCase):
         self.assertIsNone(control.gap_at_parting("Blue", self.tokens()))
         self.assertIsNone(control.gap_at_parting("It is", self.tokens()))
 
+    def test_where_tokens_part_before_texts_do(self):
+        tokens = [(b"Well,", -0.1, []), (b" ", -0.7, [(b" ", -0.7), (b" that", -0.8), (b" tho", -3.0)]), (b"I", -0.1, [(b"I", -0.1)])]
+        self.assertAlmostEqual(control.gap_at_parting("Well, that is it", tokens), 0.1)
+        self.assertAlmostEqual(control.gap_at_parting("Well, though", tokens), 2.3)
+        self.assertIsNone(control.gap_at_parting("Well, you", tokens))
+        tokens = [(b"Well,", -0.1, []), (b" that", -0.7, [(b" that", -0.7), (b" ", -0.8), (b"<|im_end|>", -9.0)])]
+        self.assertAlmostEqual(control.gap_at_parting("Well, ", tokens), 0.1)  # cut there by its limit, and trimmed
+
     def judged(self, said, answer):
         notes = record.Record(1)
         same = control.Control(None, notes).judge("a", object(), said, answer, self.tokens)
