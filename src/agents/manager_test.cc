@@ -483,23 +483,5 @@ TEST_F(ManagerTest, ASecondManagerOnTheSameHomeIsRefused) {
     EXPECT_NE(second.error().message.find(std::to_string(getpid())), std::string::npos) << second.error().message;
 }
 
-TEST_F(ManagerTest, SaveWritesOnlyTheTurnsOwnKv) {
-    options_.storage.block_tokens = 32;
-    auto manager = open_manager(options_);
-    must(manager->create({.id = "a"}));
-    say(*manager, "a", filler(250), 5);
-    must(manager->save("a"));
-    const auto before = manager->stats().written_bytes;
-    const auto tokens_before = must(manager->get("a")).n_tokens;
-    say(*manager, "a", filler(60), 30);
-    must(manager->save("a"));
-    const auto after = manager->stats().written_bytes;
-    const auto turn_tokens = must(manager->get("a")).n_tokens - tokens_before;
-    // tiny-llama: 3 layers of 2 heads of 32 values, K and V, two bytes each; a file's header is a few kilobytes at most.
-    const std::uint64_t token_bytes = 3 * 2 * 32 * 2 * 2;
-    const std::uint64_t files = turn_tokens / 32 + 2;
-    EXPECT_LE(after - before, (turn_tokens + 32) * token_bytes * 11 / 10 + files * 4096);
-}
-
 }  // namespace
 }  // namespace engram

@@ -122,6 +122,25 @@ TEST_F(StorageTest, ATurnBeyondTheQuotaSucceedsAndIsComputedAgain) {
     EXPECT_GT(storage("red").disk_bytes, 20'000U) << "limits are not of the store: whoever runs it sets them anew";
 }
 
+TEST_F(StorageTest, SaveWritesOnlyTheTurnsOwnKv) {
+    ManagerOptions options = tiny_manager(home_.path());
+    options.storage.block_tokens = 32;
+    auto manager = open_manager(options);
+    must(manager->create({.id = "a"}));
+    say(*manager, "a", filler(250), 5);
+    must(manager->save("a"));
+    const auto before = manager->stats().written_bytes;
+    const auto tokens_before = must(manager->get("a")).n_tokens;
+    say(*manager, "a", filler(60), 30);
+    must(manager->save("a"));
+    const auto after = manager->stats().written_bytes;
+    const auto turn_tokens = must(manager->get("a")).n_tokens - tokens_before;
+    // tiny-llama: 3 layers of 2 heads of 32 values, K and V, two bytes each; a file's header is a few kilobytes at most.
+    const std::uint64_t token_bytes = 3 * 2 * 32 * 2 * 2;
+    const std::uint64_t files = turn_tokens / 32 + 2;
+    EXPECT_LE(after - before, (turn_tokens + 32) * token_bytes * 11 / 10 + files * 4096);
+}
+
 TEST_F(StorageTest, AgentsComeAndGoAsFilesWhereTheirKvFindsNoRoom) {
     open();
     tell(*red_, "a", 200, 1);
