@@ -97,10 +97,10 @@ Result<void> measure(Group &group, std::size_t agents, Record &record) {
 
 Result<void> run_throughput(const Lab &lab, const std::string &, Record &record) {
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
-    const auto counts = lab.by_size<std::vector<std::size_t>>({1, 2}, {1, 2, 4, 8, 16}, {1, 2, 3, 4, 6, 8, 12, 16});
+    const auto counts = lab.by_size<std::vector<std::size_t>>({1, 2}, {1, 4, 16}, {1, 2, 3, 4, 6, 8, 12, 16});
     SideOptions options = lab.side(model);
     options.slots = static_cast<std::uint32_t>(counts.back());
-    const auto answer_tokens = lab.by_size<std::uint32_t>(8, 48, 128);
+    const auto answer_tokens = lab.by_size<std::uint32_t>(8, 32, 128);
     const std::size_t turns = 2 * counts.size() * lab.repetitions(3);
     const auto each = static_cast<std::uint32_t>(kContext + 64 + turns * (answer_tokens + 48));
     options.context_tokens = options.slots * (each + 255) / 256 * 256;

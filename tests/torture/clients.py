@@ -350,7 +350,8 @@ class Client(threading.Thread):
         talk.said, talk.home = [*messages, ("assistant", heard)], home
         # Anthropic's answers have no place for the warning that a turn wasn't committed.
         unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
-        talk.committed = not unsure and NOT_COMMITTED not in (warning or "")
+        # A stream that has to wait for long sends its headers before it is known which conversation it is.
+        talk.committed = bool(home) and not unsure and NOT_COMMITTED not in (warning or "")
         if len(talk.said) > 10:
             self.conversations.remove(talk)
             self.left.append(talk)

@@ -9,6 +9,7 @@ from clients import as_messages, chat_body
 from oracle import NO, same_text
 
 NEAR_TIE = 0.25
+END_OF_TURN = "<|im_end|>"  # of the model that is tortured
 
 
 class Control:
@@ -108,8 +109,11 @@ class Control:
         return False
 
     def logprobs(self, body, headers):
-        """The control's answer with the most probable tokens at each place."""
-        answer = self.call("POST", "/v1/chat/completions", {**body, "logprobs": True, "top_logprobs": 20}, headers).json()
+        """The control's answer with the most probable tokens at each place; it isn't allowed to end its turn, so that what stood against
+        the end is seen too."""
+        [end] = self.call("POST", "/v1/tokenize", {"text": END_OF_TURN}).json()["tokens"]
+        body = {**body, "logprobs": True, "top_logprobs": 20, "logit_bias": {str(end): -100}}
+        answer = self.call("POST", "/v1/chat/completions", body, headers).json()
         content = (answer["choices"][0].get("logprobs") or {}).get("content") or []
         return [(piece_of(token), token["logprob"], [(piece_of(other), other["logprob"]) for other in token["top_logprobs"]])
                 for token in content]
@@ -121,18 +125,31 @@ def piece_of(token):
 
 def gap_at_parting(said, tokens):
     """How much less probable than its own choice the control found the token at which `said` leaves its answer; None: it isn't among
-    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives]). Texts may part later than tokens do: one
-    took " that" where the other took " " and then "I"."""
-    said, text, whole = said.strip().encode(), b"", b"".join(piece for piece, _, _ in tokens).lstrip()
-    gaps = []
-    for piece, logprob, alternatives in tokens:
-        leaves = not said.startswith((text + piece).lstrip())
-        gaps += [logprob - other for taken, other in alternatives
-                 if taken != piece and continues(said, text, taken) and (leaves or not whole.startswith((text + taken).lstrip()))]
+    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives]); where the end of the turn was the control's
+    choice, they go on with what it would have said. Texts may part later than tokens do: one took " that" where the other took " " and
+    then "I"."""
+    said, text, whole, gaps = said.strip().encode(), b"", b"", []
+    places = [choices(*token) for token in tokens]
+    for (piece, _, _), (choice, _) in zip(tokens, places):
+        if piece != choice:
+            break
+        whole += piece
+    for (piece, _, _), (choice, known) in zip(tokens, places):
+        leaves = piece != choice or not said.startswith((text + piece).lstrip())
+        gaps += [known[choice] - logprob for taken, logprob in known.items()
+                 if taken != choice and continues(said, text, taken) and (leaves or not whole.startswith(text + taken))]
         if leaves:
             return min(gaps, default=None)
         text += piece
     return None
+
+
+def choices(piece, logprob, alternatives):
+    """The most probable one, and all with their log probabilities."""
+    known = {piece: logprob}
+    for other, value in alternatives:
+        known[other] = max(value, known.get(other, value))
+    return max(known, key=known.get), known
 
 
 def continues(said, text, piece):

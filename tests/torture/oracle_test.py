@@ -98,6 +98,11 @@ class Answers(unittest.TestCase):
         tokens = [(b"Well,", -0.1, []), (b" that", -0.7, [(b" that", -0.7), (b" ", -0.8), (b"<|im_end|>", -9.0)])]
         self.assertAlmostEqual(control.gap_at_parting("Well, ", tokens), 0.1)  # cut there by its limit, and trimmed
 
+    def test_where_the_control_ends_and_the_other_goes_on(self):
+        tokens = [(b"Well.", -0.1, [(b"Well.", -0.1)]), (b" ", -0.6, [(b"<|im_end|>", -0.5), (b" ", -0.6)]), (b"You", -0.1, [])]
+        self.assertAlmostEqual(control.gap_at_parting("Well. I am", tokens), 0.1)
+        self.assertIsNone(control.gap_at_parting("Well, I am", tokens))
+
     def judged(self, said, answer):
         notes = record.Record(1)
         same = control.Control(None, notes).judge("a", object(), said, answer, self.tokens)
