@@ -2,13 +2,12 @@
 // disk, on disk with the page cache dropped, and after the server was started again.
 #include <algorithm>
 #include <array>
-
 #include <cstring>
 #include <format>
 #include <map>
 
+#include "bench/by_length.h"
 #include "bench/entries.h"
-#include "bench/kv_bytes.h"
 
 namespace engram::bench {
 
@@ -179,16 +178,8 @@ std::vector<std::string> resume_variants(const Lab &lab) {
 }
 
 Result<void> run_resume(const Lab &lab, const std::string &variant, Record &record) {
-    const std::size_t space = variant.find(' ');
-    ENGRAM_ASSIGN(const std::filesystem::path model, lab.model(variant.substr(0, space), record));
-    const std::vector<std::uint32_t> lengths =
-        lab.lengths(lab.by_size<std::vector<std::uint32_t>>({67, 300}, {67, 2000, 20000}, {67, 2000, 20000, 32000}));
-    SideOptions options = lab.side(model);
-    options.kv_type = variant.substr(space + 1);
-    options.more = {"--preload", "off"};  // nothing comes back from disk before it is asked for
-    options.context_tokens = (std::ranges::max(lengths) + 4096) / 1024 * 1024;
-    ENGRAM_ASSIGN(const KvBytes kv, kv_bytes(lab, model, options.kv_type));
-    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
+    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, record));
+    const auto &[lengths, kv, pair] = set;
     for (const std::uint32_t tokens : lengths) {
         Length length{.tokens = tokens};
         // Long ones once: what a prefill takes hardly varies.

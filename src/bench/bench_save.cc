@@ -3,8 +3,8 @@
 #include <format>
 #include <map>
 
+#include "bench/by_length.h"
 #include "bench/entries.h"
-#include "bench/kv_bytes.h"
 
 namespace engram::bench {
 
@@ -26,16 +26,8 @@ std::vector<std::string> save_variants(const Lab &lab) {
 }
 
 Result<void> run_save(const Lab &lab, const std::string &variant, Record &record) {
-    const std::size_t space = variant.find(' ');
-    ENGRAM_ASSIGN(const std::filesystem::path model, lab.model(variant.substr(0, space), record));
-    const std::vector<std::uint32_t> lengths =
-        lab.lengths(lab.by_size<std::vector<std::uint32_t>>({67, 300}, {67, 2000, 20000}, {67, 2000, 20000, 32000}));
-    SideOptions options = lab.side(model);
-    options.kv_type = variant.substr(space + 1);
-    options.more = {"--preload", "off"};  // nothing comes back from disk before it is asked for
-    options.context_tokens = (std::ranges::max(lengths) + 4096) / 1024 * 1024;
-    ENGRAM_ASSIGN(const KvBytes kv, kv_bytes(lab, model, options.kv_type));
-    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
+    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, record));
+    const auto &[lengths, kv, pair] = set;
     for (const std::uint32_t tokens : lengths) {
         ENGRAM_ASSIGN(const std::string text, pair->text(tokens, tokens));
         ENGRAM_ASSIGN(const std::string more, pair->text(kTurnTokens - kAnswerTokens, 7));

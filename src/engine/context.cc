@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <format>
+#include <thread>
 
 #include "engine/backend.h"
 #include "engine/kv_types.h"
@@ -58,9 +59,18 @@ Context::~Context() = default;
 
 Result<std::unique_ptr<Context>> Context::create(const Model &model, BufferPool &pool, bool whole_states) {
     std::unique_ptr<Context> context(new Context(model, pool));
-    ENGRAM_TRY(context->open());
-    ENGRAM_TRY(context->classify(whole_states));
-    context->mix_fingerprint();
+    const auto prepare = [&]() -> Result<void> {
+        ENGRAM_TRY(context->open());
+        ENGRAM_TRY(context->classify(whole_states));
+        context->mix_fingerprint();
+        return {};
+    };
+    // Whatever thread has computed keeps a team of OpenMP threads, and when there are more of these than processors, all wait in the
+    // kernel at each barrier instead of spinning: a step took twice as long. A thread that ends takes its team along, so that none
+    // is left but that of the thread which computes from now on.
+    Result<void> prepared;
+    std::jthread([&] { prepared = prepare(); }).join();
+    if (!prepared) return std::unexpected(std::move(prepared.error()));
     return context;
 }
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <iterator>
 #include <random>
 
 #include "engine/testing/tiny_models.h"
@@ -236,6 +238,20 @@ INSTANTIATE_TEST_SUITE_P(
         std::ranges::replace(name, '-', '_');
         return name;
     });
+
+// Computing threads that are left behind make those of later computations wait in the kernel at each step, as soon as there are more
+// than processors.
+TEST(Context, LeavesNoThreadsBehind) {
+    ModelOptions options = tiny_options("tiny-llama");
+    options.threads = 4;
+    const auto model = load_tiny(options);
+    ASSERT_NE(model, nullptr);
+    const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+    const auto before = threads();
+    BufferPool pool{1ULL << 20};
+    ASSERT_TRUE(Context::create(*model, pool));
+    EXPECT_EQ(threads(), before);
+}
 
 }  // namespace
 }  // namespace engram
