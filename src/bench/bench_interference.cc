@@ -119,7 +119,7 @@ Result<void> run_interference(const Lab &lab, const std::string &, Record &recor
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
     Scene scene{.lab = lab,
                 .tokens = lab.lengths({lab.by_size<std::uint32_t>(120, 2000, 8000)}).front(),
-                .answer_tokens = lab.by_size<std::uint32_t>(12, 128, 512)};
+                .answer_tokens = lab.by_size<std::uint32_t>(12, 24, 512)};
     SideOptions options = lab.side(model);
     options.slots = kAnswering + 2;
     options.more = {"--preload", "off"};  // nothing comes back from disk before it is asked for

@@ -1,4 +1,5 @@
-// CLI11's functions, compiled once. With CLI11_COMPILE its headers only declare them, which takes seconds off each command's file.
+// CLI11's functions, compiled once. With CLI11_COMPILE its headers only declare them, which takes seconds off each command's
+// file.
 #include <CLI/CLI.hpp>
 #include <CLI/impl/App_inl.hpp>
 #include <CLI/impl/Argv_inl.hpp>

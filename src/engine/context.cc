@@ -65,9 +65,9 @@ Result<std::unique_ptr<Context>> Context::create(const Model &model, BufferPool 
         context->mix_fingerprint();
         return {};
     };
-    // Whatever thread has computed keeps a team of OpenMP threads, and when there are more of these than processors, all wait in the
-    // kernel at each barrier instead of spinning: a step took twice as long. A thread that ends takes its team along, so that none
-    // is left but that of the thread which computes from now on.
+    // Whatever thread has computed keeps a team of OpenMP threads, and when there are more of these than processors, all wait in
+    // the kernel at each barrier instead of spinning: a step took twice as long. A thread that ends takes its team along, so that
+    // none is left but that of the thread which computes from now on.
     Result<void> prepared;
     std::jthread([&] { prepared = prepare(); }).join();
     if (!prepared) return std::unexpected(std::move(prepared.error()));

@@ -239,8 +239,8 @@ INSTANTIATE_TEST_SUITE_P(
         return name;
     });
 
-// Computing threads that are left behind make those of later computations wait in the kernel at each step, as soon as there are more
-// than processors.
+// Computing threads that are left behind make those of later computations wait in the kernel at each step, as soon as there are
+// more than processors.
 TEST(Context, LeavesNoThreadsBehind) {
     ModelOptions options = tiny_options("tiny-llama");
     options.threads = 4;
