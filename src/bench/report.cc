@@ -28,6 +28,18 @@ std::string cell(const Figure *figure) {
     return text;
 }
 
+// The best that the peer did, in whichever configuration.
+const Figure *strongest_peer(const Row &row, std::string_view name) {
+    const Figure *best = nullptr;
+    for (const Figure &figure : row.figures) {
+        if (figure.name != name || !figure.side.starts_with(kPeer)) continue;
+        const bool better =
+            best == nullptr || (more_is_better(figure.unit) ? figure.median > best->median : figure.median < best->median);
+        if (better) best = &figure;
+    }
+    return best;
+}
+
 // By how much the first is ahead of the second; empty where that says nothing.
 std::string ahead(const Figure *ours, const Figure *other) {
     if (ours == nullptr || other == nullptr || !is_cost_or_gain(ours->unit)) return "";
@@ -127,7 +139,7 @@ std::string highlights_of(const Record &record) {
         const auto row = std::ranges::find(record.rows, highlight.labels, &Row::labels);
         if (row == record.rows.end()) continue;
         const Figure *ours = row->find(highlight.figure, kEngram);
-        const Figure *peer = row->find(highlight.figure, kPeer);
+        const Figure *peer = strongest_peer(*row, highlight.figure);
         const Figure *floor = row->find(highlight.figure, kFloor);
         if (ours == nullptr) continue;
         const auto median = [](const Figure *figure) {
@@ -165,7 +177,7 @@ FigureTable figure_table(const Record &record) {
             for (const std::string &label : labels) line.push_back(label_text(row.labels.value(label, OrderedJson())));
             line.push_back(name);
             for (const std::string &side : sides) line.push_back(cell(row.find(name, side)));
-            if (compared) line.push_back(ahead(row.find(name, kEngram), row.find(name, kPeer)));
+            if (compared) line.push_back(ahead(row.find(name, kEngram), strongest_peer(row, name)));
             table.lines.push_back(std::move(line));
         }
     }
@@ -184,7 +196,8 @@ std::string report_page(std::span<const Record> records) {
         "Made by `engram bench report` of the JSON files beside it; changes to this page are lost. What each benchmark measures, "
         "and "
         "how, is in [docs/performance.md](../../docs/performance.md).\n\n"
-        "Medians, with quartiles and the number of samples in brackets. *Ahead by* is llama-server's figure divided by Engram's, "
+        "Medians, with quartiles and the number of samples in brackets. *Ahead by* is llama-server's figure, the best of its "
+        "configurations, divided by Engram's, "
         "or "
         "the other way round where more is better: above 1 Engram is ahead. *Floor* is what no program could do better here.\n\n";
     if (records.empty()) return text + "There are no results yet: `make bench` makes some.\n";

@@ -110,6 +110,17 @@ TEST(ReadmeTable, HasHighlightsByMachineAndNoSmoke) {
     EXPECT_EQ(readme_table(records).find("| 8 agents"), std::string::npos);
 }
 
+TEST(ReadmeTable, ComparesWithTheStrongestPeer) {
+    Record record = record_of_two();
+    for (Row &row : record.rows) {
+        row.add("rate", "llama-server, another way", "tokens/s", 500.0);
+        row.add("rate", "llama-server, badly", "tokens/s", 100.0);
+    }
+    const std::vector<Record> records{record};
+    EXPECT_NE(readme_table(records).find("| 800 tokens/s | 500 tokens/s | 1.60 × |"), std::string::npos) << readme_table(records);
+    EXPECT_NE(report_page(records).find("| 1.60 × |"), std::string::npos);
+}
+
 TEST(ReadmeTable, StandsBetweenItsMarks) {
     const std::string readme = std::format("# Title\n\n{}\nold\n{}\n\nmore\n", kReadmeBegin, kReadmeEnd);
     const auto text = with_readme_table(readme, "new\n");
