@@ -11,19 +11,22 @@ namespace engram::bench {
 
 namespace {
 
-constexpr double kWidth = 760, kHeight = 420;
-constexpr double kLeft = 96, kRight = 250, kTop = 44, kBottom = 48;  // margins; the right one has the legend
-constexpr std::array<std::string_view, 10> kColours{"#1b6ca8", "#d1495b", "#4c956c", "#8d5a97", "#c77d1e",
-                                                    "#5b8fb9", "#e07a8b", "#7fb69a", "#b48ac0", "#e3ab62"};
+constexpr double kWidth = 820, kHeight = 420;
+constexpr double kLeft = 96, kRight = 310, kTop = 44, kBottom = 48;  // margins; the right one has the legend
+constexpr std::array<std::string_view, 8> kColours{"#1b6ca8", "#d1495b", "#4c956c", "#8d5a97",
+                                                   "#c77d1e", "#2aa5a0", "#7a6a53", "#e07a8b"};
+constexpr std::string_view kFloorColour = "#777";
 
 struct Point {
     double x = 0;  // of bars: the group's index
     double median = 0, low = 0, high = 0;
+    bool operator==(const Point &) const = default;
 };
 
 struct Series {
-    std::string name;
+    std::string side, kind;  // kind: the row's label that plot.series names; empty: there is none
     std::vector<Point> points;
+    std::string name() const { return kind.empty() ? side : side + ", " + kind; }
 };
 
 struct Drawing {
@@ -51,6 +54,18 @@ std::string escaped(std::string_view text) {
 
 std::string label_text(const OrderedJson &value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
+// The floor is often the same for all kinds: one line then.
+void join_floors(Drawing &drawing) {
+    const auto is_floor = [](const Series &series) { return series.side == kFloor; };
+    const auto first = std::ranges::find_if(drawing.series, is_floor);
+    if (first == drawing.series.end()) return;
+    const std::vector<Point> points = first->points;
+    if (!std::ranges::all_of(drawing.series, [&](const Series &series) { return !is_floor(series) || series.points == points; }))
+        return;
+    std::erase_if(drawing.series, is_floor);
+    drawing.series.push_back({.side = std::string(kFloor), .kind = {}, .points = points});
+}
+
 Drawing collect(const Record &record, const Plot &plot) {
     Drawing drawing;
     bool numbers = true;
@@ -71,17 +86,36 @@ Drawing collect(const Record &record, const Plot &plot) {
                 x = static_cast<double>(found - drawing.groups.begin());
                 if (found == drawing.groups.end()) drawing.groups.push_back(label_text(over));
             }
-            const std::string name = in_series ? figure.side + ", " + label_text(row.labels[plot.series]) : figure.side;
-            auto series = std::ranges::find(drawing.series, name, &Series::name);
+            const std::string kind = in_series ? label_text(row.labels[plot.series]) : std::string();
+            auto series = std::ranges::find_if(
+                drawing.series, [&](const Series &known) { return known.side == figure.side && known.kind == kind; });
             if (series == drawing.series.end()) {
-                drawing.series.push_back({.name = name, .points = {}});
+                drawing.series.push_back({.side = figure.side, .kind = kind, .points = {}});
                 series = std::prev(drawing.series.end());
             }
             series->points.push_back({.x = x, .median = figure.median, .low = figure.low, .high = figure.high});
             drawing.unit = figure.unit;
         }
     }
+    join_floors(drawing);
     return drawing;
+}
+
+// A colour for each kind where there are kinds, and sides tell themselves by their lines; else one for each side.
+std::string_view colour_of(const Drawing &drawing, const Series &series) {
+    if (series.side == kFloor) return kFloorColour;
+    std::vector<std::string> names;
+    for (const Series &other : drawing.series) {
+        const std::string &name = series.kind.empty() ? other.side : other.kind;
+        if (other.side != kFloor && !std::ranges::contains(names, name)) names.push_back(name);
+    }
+    const auto found = std::ranges::find(names, series.kind.empty() ? series.side : series.kind);
+    return kColours[static_cast<std::size_t>(found - names.begin()) % kColours.size()];
+}
+
+std::string_view dashes_of(const Series &series) {
+    if (series.side == kFloor) return " stroke-dasharray=\"2 3\"";
+    return series.kind.empty() || series.side == kEngram ? "" : " stroke-dasharray=\"7 4\"";
 }
 
 // From values to places on the page.
@@ -154,9 +188,8 @@ std::string line_of(const Series &series, const Axis &x, const Axis &y, std::str
             "<circle cx=\"{0:.1f}\" cy=\"{4:.1f}\" r=\"3\" fill=\"{3}\"/>\n",
             x(point.x), y(point.low), y(point.high), colour, y(point.median));
     }
-    const bool dashed = series.name.starts_with(kFloor);
     return std::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\"{}/>\n", path, colour,
-                       dashed ? " stroke-dasharray=\"5 4\"" : "") +
+                       dashes_of(series)) +
            marks;
 }
 
@@ -241,12 +274,15 @@ std::string plot_svg(const Record &record, const Plot &plot) {
     const Axis x(first, last, plot.logarithmic && first > 0, kLeft + 16, kWidth - kRight - 16);
     std::string svg = head(plot.title) + grid(drawing, range, plot.logarithmic, y) + feet(drawing, plot, x);
     for (std::size_t i = 0; i < drawing.series.size(); ++i) {
-        const std::string_view colour = kColours[i % kColours.size()];
-        svg += drawing.groups.empty() ? line_of(drawing.series[i], x, y, colour) : bars_of(drawing, i, y, colour);
+        const Series &series = drawing.series[i];
+        const std::string_view colour = colour_of(drawing, series);
+        svg += drawing.groups.empty() ? line_of(series, x, y, colour) : bars_of(drawing, i, y, colour);
         const double row = kTop + 8 + static_cast<double>(i) * 18;
-        svg += std::format("<rect x=\"{:.0f}\" y=\"{:.1f}\" width=\"10\" height=\"10\" fill=\"{}\"/>\n", kWidth - kRight + 10,
-                           row - 9, colour);
-        svg += text_at(kWidth - kRight + 26, row, "start", drawing.series[i].name);
+        const double left = kWidth - kRight + 10;
+        svg +=
+            std::format("<line x1=\"{:.0f}\" x2=\"{:.0f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"{}\"{}/>\n",
+                        left, left + 24, row - 4, row - 4, colour, drawing.groups.empty() ? "2" : "10", dashes_of(series));
+        svg += text_at(left + 32, row, "start", series.name());
     }
     return svg + "</svg>\n";
 }

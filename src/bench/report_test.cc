@@ -86,6 +86,32 @@ TEST(Plot, DrawsALineForEachSideAndEscapesText) {
     EXPECT_TRUE(plot_svg(record, record.plots[1]).empty());
 }
 
+TEST(Plot, KindsHaveColoursAndSidesLines) {
+    Record record;
+    for (const std::string_view memory : {"cold", "disk"}) {
+        for (const double tokens : {10.0, 100.0}) {
+            Row row{.labels = {{"tokens", tokens}, {"memory", memory}}};
+            row.add("x", kEngram, "ms", tokens);
+            row.add("x", kPeer, "ms", tokens + 1);
+            row.add("x", kFloor, "ms", 1.0);
+            record.rows.push_back(row);
+        }
+    }
+    const std::string svg =
+        plot_svg(record, {.title = "k", .figure = "x", .over = "tokens", .series = "memory", .logarithmic = true});
+    const auto lines_with = [&](std::string_view what) {
+        std::size_t n = 0;
+        for (std::size_t at = svg.find("<polyline"); at != std::string::npos; at = svg.find("<polyline", at + 1))
+            n += svg.substr(at, svg.find("/>", at) - at).contains(what) ? 1 : 0;
+        return n;
+    };
+    EXPECT_EQ(lines_with(""), 5U) << "two for each kind, and one floor";
+    EXPECT_EQ(lines_with("dasharray=\"7 4\""), 2U);
+    EXPECT_EQ(lines_with("dasharray=\"2 3\""), 1U);
+    EXPECT_EQ(lines_with("#1b6ca8"), 2U);
+    EXPECT_NE(svg.find(">llama-server, disk</text>"), std::string::npos);
+}
+
 TEST(Plot, DrawsBarsOverTexts) {
     Record record;
     for (const std::string_view name : {"one", "two"}) {
