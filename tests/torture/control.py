@@ -125,23 +125,19 @@ def piece_of(token):
 
 def gap_at_parting(said, tokens):
     """How much less probable than its own choice the control found the token at which `said` leaves its answer; None: it isn't among
-    those that it names. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives]); where the end of the turn was the control's
-    choice, they go on with what it would have said. Texts may part later than tokens do: one took " that" where the other took " " and
-    then "I"."""
-    said, text, whole, gaps = said.strip().encode(), b"", b"", []
-    places = [choices(*token) for token in tokens]
-    for (piece, _, _), (choice, _) in zip(tokens, places):
-        if piece != choice:
-            break
-        whole += piece
-    for (piece, _, _), (choice, known) in zip(tokens, places):
-        leaves = piece != choice or not said.startswith((text + piece).lstrip())
-        gaps += [known[choice] - logprob for taken, logprob in known.items()
-                 if taken != choice and continues(said, text, taken) and (leaves or not whole.startswith(text + taken))]
-        if leaves:
+    those that it names, or `said` doesn't leave. Tokens are (bytes, logprob, [(bytes, logprob) of the alternatives]); where the end of the
+    turn was the control's choice, they go on with what it would have said.
+
+    Texts may part later than tokens do: one took " that" where the other took " " and then "I". So every alternative that spells what
+    was said counts, up to where the texts part."""
+    said, text, gaps = said.lstrip().encode(), b"", []
+    for piece, logprob, alternatives in tokens:
+        choice, known = choices(piece, logprob, alternatives)
+        gaps += [known[choice] - value for taken, value in known.items() if taken != choice and continues(said, text, taken)]
+        if piece != choice or not continues(said, text, piece):
             return min(gaps, default=None)
         text += piece
-    return None
+    return None if trimmed(text) == trimmed(said) else min(gaps, default=None)
 
 
 def choices(piece, logprob, alternatives):
@@ -153,8 +149,13 @@ def choices(piece, logprob, alternatives):
 
 
 def continues(said, text, piece):
-    """`said`, which has no spaces at its ends, goes on with this token, or ends where it stands for the end of the turn, which is no
-    text."""
+    """`said`, which may have lost the spaces at its end, goes on with this token after that text, or ends where it stands for the end of
+    the turn, which is no text."""
     if piece == b"" or piece.startswith(b"<|"):
-        return said == text.strip()
-    return said.startswith((text + piece).lstrip()) or said == (text + piece).strip()
+        return trimmed(text) == trimmed(said)
+    longer = (text + piece).lstrip()
+    return said.startswith(longer) or (longer.startswith(said) and trimmed(longer) == trimmed(said))
+
+
+def trimmed(text):
+    return text.strip()

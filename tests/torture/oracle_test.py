@@ -98,6 +98,16 @@ class Answers(unittest.TestCase):
         tokens = [(b"Well,", -0.1, []), (b" that", -0.7, [(b" that", -0.7), (b" ", -0.8), (b"<|im_end|>", -9.0)])]
         self.assertAlmostEqual(control.gap_at_parting("Well, ", tokens), 0.1)  # cut there by its limit, and trimmed
 
+    def test_other_tokens_of_the_same_text(self):
+        tokens = [(b"kv", -0.1, []), (b"h", -0.6, [(b"h", -0.6), (b"he", -0.7)]), (b"e", -0.1, [(b"e", -0.1), (b"x", -9.0)])]
+        self.assertAlmostEqual(control.gap_at_parting("kvhex", tokens), 0.1)  # "he" and "x", where the control took "h" and "e"
+        self.assertIsNone(control.gap_at_parting("kvhe", tokens))
+        tokens = [(b"Well:", -0.1, []), (b" ", -0.1, []), (b"I", -0.6, [(b"I", -0.6), (b" ", -0.8)])]
+        self.assertAlmostEqual(control.gap_at_parting("Well:     ", tokens), 0.2)
+        tokens = [(b"Well,", -0.1, []), (b" ", -0.7, [(b" ", -0.7), (b" that", -0.8), (b"<|im_end|>", -9.0)])]
+        self.assertAlmostEqual(control.gap_at_parting("Well, that", tokens), 0.1)
+        self.assertIsNone(control.gap_at_parting("Well, ", tokens))
+
     def test_where_the_control_ends_and_the_other_goes_on(self):
         tokens = [(b"Well.", -0.1, [(b"Well.", -0.1)]), (b" ", -0.6, [(b"<|im_end|>", -0.5), (b" ", -0.6)]), (b"You", -0.1, [])]
         self.assertAlmostEqual(control.gap_at_parting("Well. I am", tokens), 0.1)
