@@ -342,11 +342,11 @@ class Client(threading.Thread):
         question = words.question(draw) if talk.said else words.telling(draw, word, draw.choice((1, 6, 25)))
         messages, most = [*talk.said, ("user", question)], draw.choice((8, 24))
         since = time.monotonic()
-        heard, home, warning = ASK[protocol](self, messages, most, draw.random() < 0.5, leave_after)
+        heard, home, warning, prompt_tokens = ASK[protocol](self, messages, most, draw.random() < 0.5, leave_after)
         if heard is None:
             return "open"
         self.world.overheard(f"{protocol} conversation {home}", heard, talk.secrets)
-        talk.requests.append((messages, most, heard))
+        talk.requests.append((messages, most, heard, prompt_tokens))
         talk.said, talk.home = [*messages, ("assistant", heard)], home
         # Anthropic's answers have no place for the warning that a turn wasn't committed.
         unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
@@ -371,20 +371,22 @@ class Client(threading.Thread):
         if not streams and leave_after is None:
             reply = self.call("POST", "/v1/chat/completions", body)
             answer = reply.json()
-            return answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["engram"].get("warning")
-        stream, text, warning = self.stream("/v1/chat/completions", body), "", None
+            return (answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["engram"].get("warning"),
+                    answer["usage"]["prompt_tokens"])
+        stream, text, warning, used = self.stream("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}}), "", None, {}
         for count, (_, data) in enumerate(stream):
             if data == "[DONE]":
                 stream.close()
-                return text, stream.headers["x-engram-agent"], warning
+                return text, stream.headers["x-engram-agent"], warning, used["prompt_tokens"]
             chunk = json.loads(data)
             if "error" in chunk:
                 raise wire.Refused(int(chunk["error"].get("status") or 500), data)
             text += (chunk["choices"][0]["delta"].get("content") or "") if chunk["choices"] else ""
             warning = (chunk.get("engram") or {}).get("warning", warning)
+            used = chunk.get("usage") or used
             if count == leave_after:
                 stream.close()
-                return None, None, None
+                return None, None, None, None
         raise wire.Broken("the stream ended without its last event")
 
     def ask_anthropic(self, messages, most, streams, leave_after):
@@ -392,20 +394,31 @@ class Client(threading.Thread):
         version = {"anthropic-version": "2023-06-01"}
         if not streams and leave_after is None:
             reply = self.call("POST", "/v1/messages", body, version)
-            return "".join(part["text"] for part in reply.json()["content"]), reply.headers["x-engram-agent"], None
-        stream, text = self.stream("/v1/messages", body, version), ""
+            answer = reply.json()
+            return ("".join(part["text"] for part in answer["content"]), reply.headers["x-engram-agent"], None,
+                    input_tokens(answer["usage"]))
+        stream, text, used = self.stream("/v1/messages", body, version), "", {}
         for count, (name, data) in enumerate(stream):
             if name == "message_stop":
                 stream.close()
-                return text, stream.headers["x-engram-agent"], None
+                return text, stream.headers["x-engram-agent"], None, input_tokens(used)
+            if name == "message_start":
+                used = json.loads(data)["message"]["usage"]
+            if name == "message_delta":  # a stream that has to wait for long has begun before it is known how much is read
+                used |= json.loads(data)["usage"]
             if name == "error":
                 raise wire.Refused(500, data)
             if name == "content_block_delta":
                 text += json.loads(data)["delta"]["text"]
             if count == leave_after:
                 stream.close()
-                return None, None, None
+                return None, None, None, None
         raise wire.Broken("the stream ended without its last event")
+
+
+def input_tokens(used):
+    """Of Anthropic's usage, which counts what was reused apart."""
+    return used["input_tokens"] + (used.get("cache_read_input_tokens") or 0) + (used.get("cache_creation_input_tokens") or 0)
 
 
 ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic}

@@ -5,7 +5,7 @@ Where KV was lost and computed again, or lies elsewhere in the context, sums are
 NEAR_TIE nats. That is counted, shown, and not wrong. Any other difference is.
 """
 import wire
-from clients import as_messages, chat_body
+from clients import as_messages, chat_body, input_tokens
 from oracle import NO, same_text
 
 NEAR_TIE = 0.25
@@ -77,13 +77,18 @@ class Control:
 
     def replay_conversation(self, talk):
         for request in talk.requests:
-            messages, most, said = request
+            messages, most, said, prompt_tokens = request
             body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
             if talk.protocol == "openai":
-                answer = self.call("POST", "/v1/chat/completions", body).json()["choices"][0]["message"]["content"]
+                reply = self.call("POST", "/v1/chat/completions", body).json()
+                answer, read = reply["choices"][0]["message"]["content"], reply["usage"]["prompt_tokens"]
             else:
-                parts = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()["content"]
-                answer = "".join(part["text"] for part in parts)
+                reply = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()
+                answer, read = "".join(part["text"] for part in reply["content"]), input_tokens(reply["usage"])
+            # An answer that was not kept is read as text, whose tokens may be others than those that were said.
+            if read != prompt_tokens:
+                self.record.compared["not compared: other tokens of the same text"] += 1
+                continue
             self.judge(f"{talk.protocol} conversation {talk.home}: {messages!r}", request, said, answer,
                        lambda: self.logprobs(body, {"x-engram-agent": self.name()}))
 

@@ -113,7 +113,7 @@ class Conversation:
     tenant: str
     secrets: frozenset
     said: list = dataclasses.field(default_factory=list)  # (role, content)
-    requests: list = dataclasses.field(default_factory=list)  # (messages, max_tokens, answer): for the control
+    requests: list = dataclasses.field(default_factory=list)  # (messages, max_tokens, answer, tokens of the prompt): for the control
     home: str = ""  # the conversation's id, as the server gave it with the last acknowledged answer
     committed: bool = False  # it is sure that the server has said it would keep that answer
 
