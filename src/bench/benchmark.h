@@ -54,7 +54,7 @@ class Lab {
     Size size() const { return options_.size; }
     bool smoke() const { return options_.size == Size::smoke; }
     template <typename T>
-    T by_size(T smoke, T quick, T full) const {
+    T by_size(const T &smoke, const T &quick, const T &full) const {
         return options_.size == Size::smoke ? smoke : options_.size == Size::quick ? quick : full;
     }
     std::uint32_t repetitions(std::uint32_t usual) const;
