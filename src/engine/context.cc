@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <format>
-#include <thread>
+#include <future>
 
 #include "engine/backend.h"
 #include "engine/kv_types.h"
@@ -68,9 +68,7 @@ Result<std::unique_ptr<Context>> Context::create(const Model &model, BufferPool 
     // Whatever thread has computed keeps a team of OpenMP threads, and when there are more of these than processors, all wait in
     // the kernel at each barrier instead of spinning: a step took twice as long. A thread that ends takes its team along, so that
     // none is left but that of the thread which computes from now on.
-    Result<void> prepared;
-    std::jthread([&] { prepared = prepare(); }).join();
-    if (!prepared) return std::unexpected(std::move(prepared.error()));
+    ENGRAM_TRY(std::async(std::launch::async, prepare).get());
     return context;
 }
 
