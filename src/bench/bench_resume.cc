@@ -178,7 +178,7 @@ std::vector<std::string> resume_variants(const Lab &lab) {
 }
 
 Result<void> run_resume(const Lab &lab, const std::string &variant, Record &record) {
-    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, record));
+    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, {67, 2000, 20000}, record));
     const auto &[lengths, kv, pair] = set;
     for (const std::uint32_t tokens : lengths) {
         Length length{.tokens = tokens};

@@ -26,7 +26,7 @@ std::vector<std::string> save_variants(const Lab &lab) {
 }
 
 Result<void> run_save(const Lab &lab, const std::string &variant, Record &record) {
-    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, record));
+    ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, {67, 2000, 8000}, record));
     const auto &[lengths, kv, pair] = set;
     for (const std::uint32_t tokens : lengths) {
         ENGRAM_ASSIGN(const std::string text, pair->text(tokens, tokens));

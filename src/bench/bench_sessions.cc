@@ -107,9 +107,9 @@ Result<void> measure(const Lab &lab, Pair &pair, const Plan &plan, Record &recor
 
 Result<void> run_sessions(const Lab &lab, const std::string &, Record &record) {
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
-    const auto tokens = lab.by_size<std::uint32_t>(120, 2000, 6000);
+    const auto tokens = lab.by_size<std::uint32_t>(120, 1500, 6000);
     const auto sessions = lab.by_size<std::uint32_t>(2, 5, 5);
-    const auto turns = lab.by_size<std::uint32_t>(1, 2, 4);
+    const auto turns = lab.by_size<std::uint32_t>(1, 1, 4);
     SideOptions options = lab.side(model);
     options.slots = 3;
     // Room for the three agents that answer, not for all five sessions of the first scenario.
@@ -120,7 +120,7 @@ Result<void> run_sessions(const Lab &lab, const std::string &, Record &record) {
                        {.name = "five sessions side by side on three slots",
                         .agents = 5,
                         .sessions = 1,
-                        .turns = lab.by_size<std::uint32_t>(2, 6, 10),
+                        .turns = lab.by_size<std::uint32_t>(2, 3, 10),
                         .tokens = tokens},
                        record));
     ENGRAM_TRY(measure(lab, *pair,

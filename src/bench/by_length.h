@@ -17,7 +17,8 @@ struct ByLength {
     std::unique_ptr<Pair> pair;  // with room for the longest, and nothing that comes back from disk before it is asked for
 };
 
-// `variant`: "MODEL KVTYPE".
-Result<ByLength> start_by_length(const Lab &lab, const std::string &variant, Record &record);
+// `variant`: "MODEL KVTYPE". `quick`: the lengths of a quick run.
+Result<ByLength> start_by_length(const Lab &lab, const std::string &variant, const std::vector<std::uint32_t> &quick,
+                                 Record &record);
 
 }  // namespace engram::bench

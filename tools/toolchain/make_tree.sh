@@ -65,9 +65,9 @@ install_on_host() {  # install_on_host PACKAGE…: with apt, as root or through 
     fi
     step "installing $* on this system"
     {
-        "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" ||
+        "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@" ||
             { "${as[@]}" apt-get update &&
-                "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; }
+                "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@"; }
     } >"$log" 2>&1 9>&- </dev/null || fail "apt-get could not install $* ($(reason)); the details are in $log."
 }
 missing=()
