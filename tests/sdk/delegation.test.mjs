@@ -17,7 +17,7 @@ import {
 } from "a2a-js-sdk-0-3/server/express";
 import express from "express";
 
-import { Server } from "./server.mjs";
+import { freePorts, Server } from "./server.mjs";
 
 let folder, config;
 const servers = [];
@@ -66,33 +66,56 @@ async function delegated(server, from, to, task) {
 }
 
 describe("two servers", () => {
-  test("each agent keeps its memory, and what comes back carries the trace, also after kill -9 of both", async () => {
-    const there = await started(["--port", "0"]);
-    await call(there, "POST", "/v1/agents", { id: "keeper", system_prompt: "You remember what you are told.", description: "Keeps the codes." }, 201);
-    await configure({ keeper: { url: `${there.url}/a2a/agents/keeper` } });
-    const here = await started(["--mcp-config", config]);
+  const kHere = { told: "The access code for server Kestrel is KRWQZ.", asked: "What is the access code for server Kestrel?", known: /KRWQZ/ };
+  const kThere = { told: "My code word is zarimo.", asked: "What is my code word?", known: /zarimo/ };
+  let here, there;
+
+  // One that can be reached at this port, and gives work to an agent of the other one.
+  async function pair(port, otherPort, colleague) {
+    const file = path.join(folder, `to-${colleague}.json`);
+    await writeFile(file, JSON.stringify({ a2aAgents: { [colleague]: { url: `http://127.0.0.1:${otherPort}/a2a/agents/${colleague}` } } }));
+    return started(["--port", port, "--mcp-config", file]);
+  }
+  // Each gives work to the other one while that one does the same: what came of it, here and there.
+  const bothWays = (part) => Promise.all([delegated(here, "chief", "keeper", kHere[part]), delegated(there, "scout", "clerk", kThere[part])]);
+
+  before(async () => {
+    const [herePort, therePort] = await freePorts(2);
+    here = await pair(herePort, therePort, "keeper");
+    there = await pair(therePort, herePort, "clerk");
+    const remembers = { system_prompt: "You remember what you are told." };
+    await call(here, "POST", "/v1/agents", { id: "clerk", description: "Keeps the words.", ...remembers }, 201);
     await call(here, "POST", "/v1/agents", { id: "chief", system_prompt: "You lead.", card: { colleagues: ["keeper"] } }, 201);
-    const { agents } = await call(here, "GET", "/v1/tools");
-    assert.deepEqual(agents.map((one) => [one.name, one.description, one.trouble]), [["keeper", "Keeps the codes.", null]]);
+    await call(there, "POST", "/v1/agents", { id: "keeper", description: "Keeps the codes.", ...remembers }, 201);
+    await call(there, "POST", "/v1/agents", { id: "scout", system_prompt: "You go ahead.", card: { colleagues: ["clerk"] } }, 201);
+  });
 
-    const told = await delegated(here, "chief", "keeper", "The access code for server Kestrel is KRWQZ.");
-    assert.equal(told.to, "keeper");
-    assert.equal(told.failed, false, told.output);
-    const [first] = told.steps;
-    assert.equal(first.kind, "answer");
-    assert.match(first.agent, /^a2a-/, "a memory of this conversation alone");
+  test("give each other work at once; each agent keeps its memory, and what comes back carries the trace, also after kill -9 of both", async () => {
+    for (const [server, name, description] of [[here, "keeper", "Keeps the codes."], [there, "clerk", "Keeps the words."]]) {
+      const { agents } = await call(server, "GET", "/v1/tools");
+      assert.deepEqual(agents.map((one) => [one.name, one.description, one.trouble]), [[name, description, null]]);
+    }
 
-    const port = new URL(there.url).port;
+    const told = await bothWays("told");
+    for (const [n, to] of ["keeper", "clerk"].entries()) {
+      assert.equal(told[n].to, to);
+      assert.equal(told[n].failed, false, told[n].output);
+      const [first] = told[n].steps;
+      assert.equal(first.kind, "answer");
+      assert.match(first.agent, /^a2a-/, "a memory of this conversation alone");
+    }
+
     await there.kill();
     await here.kill();
-    there.flags = ["--port", port];
-    await there.run();
-    await here.run();
-    const asked = await delegated(here, "chief", "keeper", "What is the access code for server Kestrel?");
-    assert.match(asked.output, /KRWQZ/);
-    const [second] = asked.steps;
-    assert.equal(second.agent, first.agent);
-    assert.ok(second.cached_tokens >= first.prompt_tokens - 1, `${second.cached_tokens} of ${second.prompt_tokens}`);
+    await Promise.all([there.run(), here.run()]);
+    const asked = await bothWays("asked");
+    for (const [n, { known }] of [kHere, kThere].entries()) {
+      assert.match(asked[n].output, known);
+      const [first] = told[n].steps;
+      const [second] = asked[n].steps;
+      assert.equal(second.agent, first.agent);
+      assert.ok(second.cached_tokens >= first.prompt_tokens - 1, `${second.cached_tokens} of ${second.prompt_tokens}`);
+    }
 
     await there.kill();
     const lost = await delegated(here, "chief", "keeper", "Are you there?");

@@ -25,10 +25,15 @@ function run(command, args, more = {}) {
 
 test("two servers", () => {
   const both = [path.join(kExamples, "two_servers.py"), path.join(folder, "two")];
-  assert.match(run("python3", both), /code word is zarimo.*\nkeeper: .*\n.*\nchief to keeper: What is my code word\?\nkeeper: .*zarimo/);
-  const [, asked, cached] = run("python3", both).match(/^chief to keeper: What is my code word\?\nkeeper: (.*)\n\((\d+) of \d+ tokens/);
-  assert.match(asked, /zarimo/, "both were started anew");
-  assert.ok(Number(cached) > 20, cached);
+  const first = run("python3", both);
+  assert.match(first, /code word is zarimo.*\nkeeper: .*\n.*\nchief to keeper: What is my code word\?\nkeeper: .*zarimo/);
+  assert.match(first, /Kestrel is KRWQZ.*\nclerk: .*\n.*\nscout to clerk: What is the access code for server Kestrel\?\nclerk: .*KRWQZ/);
+  const again = run("python3", both);
+  for (const [question, known] of [["^chief to keeper: What is my code word\\?\nkeeper", /zarimo/], ["scout to clerk: What is .*\nclerk", /KRWQZ/]]) {
+    const [, asked, cached] = again.match(new RegExp(`${question}: (.*)\n\\((\\d+) of \\d+ tokens`));
+    assert.match(asked, known, "both were started anew");
+    assert.ok(Number(cached) > 20, cached);
+  }
 });
 
 test("a team", async () => {

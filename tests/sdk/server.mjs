@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { once } from "node:events";
@@ -77,6 +78,15 @@ export class Server {
     }
     return { status: response.status, headers: response.headers, text, json };
   }
+}
+
+// Ports that nobody listens at, for servers that must know each other's address before they run.
+export async function freePorts(count) {
+  const sockets = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(sockets.map((socket) => once(socket, "listening")));
+  const ports = sockets.map((socket) => String(socket.address().port));
+  await Promise.all(sockets.map((socket) => once(socket.close(), "close")));
+  return ports;
 }
 
 // A stream's events as they come: name (or "message") and data.
