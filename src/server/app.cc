@@ -143,12 +143,22 @@ ApiResult<Caller> App::caller(const http::HttpRequest &request, Scope needed) {
 }
 
 ApiResult<void> App::check_agent_quota(const Caller &caller, std::string_view id) {
+    const bool exists = !id.empty() && caller.agents->get(id);
+    return check_more_agents(caller, exists ? 0 : 1);
+}
+
+ApiResult<void> App::check_agent_quota(const Caller &caller, std::span<const AgentSpec> wanted) {
+    const auto is_new = [&](const AgentSpec &spec) { return !caller.agents->get(spec.id); };
+    return check_more_agents(caller, static_cast<std::uint64_t>(std::ranges::count_if(wanted, is_new)));
+}
+
+ApiResult<void> App::check_more_agents(const Caller &caller, std::uint64_t more) {
     const Quota quota = tenants_->quota(caller.tenant);
-    if (!quota.agents || (!id.empty() && caller.agents->get(id))) return {};
+    if (!quota.agents || more == 0) return {};
     const auto agents = caller.agents->list();
     if (!agents) return std::unexpected(protocol::api_error(agents.error()));
     const auto named = std::ranges::count(*agents, false, &AgentInfo::conversation);
-    const auto allowed = check_agents(quota, caller.tenant, static_cast<std::uint64_t>(named));
+    const auto allowed = check_agents(quota, caller.tenant, static_cast<std::uint64_t>(named), more);
     if (!allowed) return std::unexpected(protocol::api_error(allowed.error()));
     return {};
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -83,12 +84,16 @@ class App {
     protocol::ApiResult<Place> admit(const Caller &caller);
     // no_space when the tenant may have no more agents, and one of this id would be made. Empty: of any.
     protocol::ApiResult<void> check_agent_quota(const Caller &caller, std::string_view id = {});
+    // The same for several at once: those of them that don't exist would be made.
+    protocol::ApiResult<void> check_agent_quota(const Caller &caller, std::span<const AgentSpec> wanted);
     std::uint32_t in_flight() const { return asked_; }
 
     bool stopping() const { return stopping_; }
     void begin_to_stop() { stopping_ = true; }
 
   private:
+    protocol::ApiResult<void> check_more_agents(const Caller &caller, std::uint64_t more);
+
     const ServeOptions options_;
     const std::unique_ptr<ModelHost> models_;
     const std::unique_ptr<ResponseStore> responses_;

@@ -1,5 +1,6 @@
 #include "server/workflow_host.h"
 
+#include <algorithm>
 #include <format>
 #include <utility>
 
@@ -11,8 +12,10 @@ using workflow::RunRow;
 
 namespace {
 
-constexpr std::size_t kMostRuns = 64;             // at the same time
-constexpr std::size_t kMostLiveEvents = 100'000;  // of one run; then pieces of text are left out
+constexpr std::size_t kMostRuns = 256;              // at the same time
+constexpr std::size_t kMostRunsOfTenant = 16;       // of those, so that nobody takes all of them
+constexpr std::size_t kMostLiveEvents = 100'000;    // of one run; then pieces of text are left out
+constexpr std::chrono::milliseconds kAskAgain{50};  // whether a tenant's quota has room for a turn
 
 }  // namespace
 
@@ -23,7 +26,7 @@ WorkflowHost::~WorkflowHost() { stop(); }
 
 Result<RunRow> WorkflowHost::begin(const workflow::NewRun &run) {
     const std::scoped_lock lock(mutex_);
-    ENGRAM_TRY(may_start({}));
+    ENGRAM_TRY(may_start({.tenant = run.tenant, .id = {}}));
     ENGRAM_ASSIGN(RunRow begun, workflow::begin_run(*store_, run));
     start(begun.key);
     return begun;
@@ -76,6 +79,12 @@ Result<void> WorkflowHost::may_start(const RunKey &key) {
         return fail(ErrorCode::over_budget,
                     std::format("{} workflows are running already: try again when one has ended", kMostRuns));
     }
+    const auto of_tenant = std::ranges::count_if(running_, [&](const auto &entry) { return entry.first.tenant == key.tenant; });
+    if (static_cast<std::size_t>(of_tenant) >= kMostRunsOfTenant) {
+        return fail(
+            ErrorCode::over_budget,
+            std::format("tenant {} has {} workflows running already: try again when one has ended", key.tenant, of_tenant));
+    }
     return {};
 }
 
@@ -102,8 +111,24 @@ Result<RunRow> WorkflowHost::run(const RunKey &key, Live &live, const std::stop_
         live.events.push_back(event);
         live.changed.notify_all();
     };
-    workflow::Executor executor({.agents = *agents, .runs = *store_, .run_agent = counted(key.tenant)});
+    workflow::Executor executor(
+        {.agents = *agents, .runs = *store_, .run_agent = counted(key.tenant), .admit = admission(key.tenant)});
     return executor.run(key, sink, stop);
+}
+
+// A turn is a request of its tenant's. One that the quota has no room for waits: it is the tenant's own turns that it waits for.
+workflow::Admit WorkflowHost::admission(std::string tenant) {
+    return [this, tenant = std::move(tenant)](const std::stop_token &stop) -> Result<std::shared_ptr<void>> {
+        std::mutex mutex;
+        std::condition_variable_any never;
+        std::unique_lock lock(mutex);
+        while (!stop.stop_requested()) {
+            RequestAdmission admitted = tenants_.admit(tenant);
+            if (admitted.granted()) return std::make_shared<RequestPlace>(std::move(admitted.place));
+            never.wait_for(lock, stop, kAskAgain, [] { return false; });
+        }
+        return fail(ErrorCode::cancelled, "it was broken off");
+    };
 }
 
 // In the ledger a fork's turns are its agent's.

@@ -33,7 +33,8 @@ class WorkflowHost {
 
     workflow::RunStore &store() { return *store_; }
 
-    // invalid_argument (definition, inputs), over_budget (as many run as may), io, cancelled (the server stops).
+    // invalid_argument (definition, inputs), over_budget (as many run as may, of the tenant or of all), io, cancelled (the server
+    // stops).
     Result<workflow::RunRow> begin(const workflow::NewRun &run);
     // Goes on with a run of the store's. not_found; locked: it runs already; as above.
     Result<workflow::RunRow> resume(const workflow::RunKey &key);
@@ -71,6 +72,7 @@ class WorkflowHost {
     void work(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
     Result<workflow::RunRow> run(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
     RunAgent counted(std::string tenant);
+    workflow::Admit admission(std::string tenant);
 
     const std::unique_ptr<workflow::RunStore> store_;
     ModelHost &models_;

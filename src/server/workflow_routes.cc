@@ -19,6 +19,7 @@ using workflow::RunRow;
 
 constexpr std::int64_t kListed = 1000;
 constexpr std::chrono::seconds kPingEvery{3};
+constexpr std::uint32_t kRetryAfterSeconds = 5;
 
 template <typename T>
 ApiResult<T> api(Result<T> result) {
@@ -98,6 +99,25 @@ ApiResult<void> answer_with(App &app, const RunRow &run, bool streams, const htt
     return {};
 }
 
+// Whether the tenant has room for the agents that would be made, and for a request. The place goes back at once: the run's turns
+// take their own, and a client that listens to the run must not keep them from it.
+ApiResult<void> may_run(App &app, const Caller &caller, const workflow::Definition &definition) {
+    ENGRAM_TRY(app.check_agent_quota(caller, definition.agents));
+    ENGRAM_TRY(app.admit(caller));
+    return {};
+}
+
+// Too many runs are like too many requests: there is room when one has ended.
+ApiResult<RunRow> started(Result<RunRow> run) {
+    const bool too_many = !run && run.error().code == ErrorCode::over_budget;
+    auto row = api(std::move(run));
+    if (too_many) {
+        row.error().kind = ApiErrorKind::rate_limited;
+        row.error().retry_after_s = kRetryAfterSeconds;
+    }
+    return row;
+}
+
 ApiResult<void> begin(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, parse_body(request.body, app.options().max_body_bytes));
@@ -110,9 +130,9 @@ ApiResult<void> begin(App &app, const http::HttpRequest &request, http::HttpResp
         run.inputs = body["inputs"].json();
     }
     ENGRAM_ASSIGN(const bool streams, body["stream"].boolean_or(false));
-    ENGRAM_TRY(app.check_agent_quota(caller));
-    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
-    ENGRAM_ASSIGN(const RunRow begun, api(app.workflows().begin(run)));
+    ENGRAM_ASSIGN(const workflow::Definition definition, api(workflow::parse_definition(run.definition, run.file)));
+    ENGRAM_TRY(may_run(app, caller, definition));
+    ENGRAM_ASSIGN(const RunRow begun, started(app.workflows().begin(run)));
     return answer_with(app, begun, streams, request, responder);
 }
 
@@ -161,9 +181,11 @@ ApiResult<void> resume(App &app, const http::HttpRequest &request, http::HttpRes
         const OrderedJson json,
         parse_body(request.body.empty() ? std::string_view("{}") : std::string_view(request.body), app.options().max_body_bytes));
     ENGRAM_ASSIGN(const bool streams, Field(json)["stream"].boolean_or(false));
-    ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     const RunKey key{.tenant = caller.tenant, .id = std::string(request.parameter("id"))};
-    ENGRAM_ASSIGN(const RunRow run, api(app.workflows().resume(key)));
+    ENGRAM_ASSIGN(const RunRow earlier, api(app.workflows().store().get(key)));
+    ENGRAM_ASSIGN(const workflow::Definition definition, api(workflow::parse_definition(earlier.definition, earlier.file)));
+    ENGRAM_TRY(may_run(app, caller, definition));
+    ENGRAM_ASSIGN(const RunRow run, started(app.workflows().resume(key)));
     return answer_with(app, run, streams, request, responder);
 }
 

@@ -15,12 +15,12 @@ Result<void> validate_quota(const Quota &quota) {
     return {};
 }
 
-Result<void> check_agents(const Quota &quota, std::string_view tenant, std::uint64_t agents) {
-    if (!quota.agents || agents < *quota.agents) return {};
+Result<void> check_agents(const Quota &quota, std::string_view tenant, std::uint64_t agents, std::uint64_t more) {
+    if (!quota.agents || more == 0 || (agents < *quota.agents && more <= *quota.agents - agents)) return {};
     return fail(
         ErrorCode::over_budget,
-        std::format("tenant {} has {} of {} agents and can't have another; delete one, or ask the operator for a larger quota",
-                    tenant, agents, *quota.agents));
+        std::format("tenant {} has {} of {} agents and can't have {}; delete {}, or ask the operator for a larger quota", tenant,
+                    agents, *quota.agents, more == 1 ? "another" : std::format("{} more", more), more == 1 ? "one" : "some"));
 }
 
 }  // namespace engram

@@ -47,8 +47,8 @@ inline constexpr std::array<QuotaField, 5> kQuotaFields{{
 
 Result<void> validate_quota(const Quota &quota);  // invalid_argument: a limit is above the most that it can be
 
-// over_budget when a tenant that has so many agents may have no more. That there are more than the limit (which was lowered then)
-// is no error in itself.
-Result<void> check_agents(const Quota &quota, std::string_view tenant, std::uint64_t agents);
+// over_budget when a tenant that has so many agents may not have `more` in addition. That there are more than the limit (which
+// was lowered then) is no error in itself.
+Result<void> check_agents(const Quota &quota, std::string_view tenant, std::uint64_t agents, std::uint64_t more = 1);
 
 }  // namespace engram

@@ -11,6 +11,10 @@ TEST(Quota, AgentsAreGrantedUpToTheLimit) {
     EXPECT_FALSE(check_agents({.agents = 2}, "t", 2));
     EXPECT_FALSE(check_agents({.agents = 2}, "t", 5)) << "it was lowered";
     EXPECT_FALSE(check_agents({.agents = 0}, "t", 0)) << "0 allows nothing";
+    EXPECT_TRUE(check_agents({.agents = 5}, "t", 2, 3));
+    EXPECT_FALSE(check_agents({.agents = 5}, "t", 3, 3));
+    EXPECT_FALSE(check_agents({.agents = 5}, "t", 0, UINT64_MAX));
+    EXPECT_TRUE(check_agents({.agents = 2}, "t", 5, 0)) << "none is wanted";
 }
 
 TEST(Quota, TheSentenceSaysWhatWhoseAndHowMuch) {
@@ -19,6 +23,8 @@ TEST(Quota, TheSentenceSaysWhatWhoseAndHowMuch) {
     EXPECT_EQ(refused.error().code, ErrorCode::over_budget);
     EXPECT_EQ(refused.error().message,
               "tenant team has 2 of 2 agents and can't have another; delete one, or ask the operator for a larger quota");
+    EXPECT_EQ(check_agents({.agents = 4}, "team", 2, 3).error().message,
+              "tenant team has 2 of 4 agents and can't have 3 more; delete some, or ask the operator for a larger quota");
 }
 
 TEST(Quota, LimitsHaveLimits) {

@@ -66,6 +66,9 @@ class DefinitionReader {
             definition_.timeout = map.time("timeout").value_or(std::chrono::milliseconds(0));
             each(map, "inputs", "input", [&](const YamlMember &member) { read_input(member); });
             each(map, "agents", "", [&](const YamlMember &member) { read_agent(member); });
+            if (definition_.agents.size() > kMaxAgents) {
+                map.complain(map.line_of("agents"), std::format("there are more than {} agents", kMaxAgents));
+            }
             each(map, "nodes", "node", [&](const YamlMember &member) { read_node(member); });
             each(map, "outputs", "output", [&](const YamlMember &member) { read_output(map, member); });
             if (!map.has("nodes")) map.complain(root.line, "needs nodes");

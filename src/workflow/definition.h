@@ -18,6 +18,7 @@
 namespace engram::workflow {
 
 inline constexpr std::size_t kMaxNodes = 200;
+inline constexpr std::size_t kMaxAgents = 200;  // that it may make
 inline constexpr std::size_t kMaxItems = 1000;  // of one for_each
 
 enum class InputType : std::uint8_t { text, number, boolean, list, json };

@@ -185,6 +185,9 @@ TEST(Definition, IsBounded) {
     std::string many = "name: w\nnodes:\n";
     for (int i = 0; i < 201; ++i) many += std::format("  n{}: {{text: x}}\n", i);
     EXPECT_EQ(complaints_of(many), "w.yaml:203: there are more than 200 nodes");
+    std::string makes = "name: w\nnodes: {a: {text: x}}\nagents:\n";
+    for (int i = 0; i < 201; ++i) makes += std::format("  x{}: {{description: x}}\n", i);
+    EXPECT_EQ(complaints_of(makes), "w.yaml:3: the workflow: there are more than 200 agents");
     std::string values = "name: [";
     for (int i = 0; i < 20'001; ++i) values += "1,";
     EXPECT_EQ(complaints_of(values + "]"), "w.yaml:1: not valid YAML: there are more than 20000 values");

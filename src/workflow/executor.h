@@ -14,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 
@@ -38,12 +39,17 @@ Result<RunRow> begin_run(RunStore &store, const NewRun &run, Clock &clock = syst
 // Agents whose ids begin like this are forks of a run's; they go when it ends.
 inline constexpr std::string_view kForkPrefix = "workflow.";
 
+// Asked before each attempt, on its thread: waits until there is room for it, and gives a place that is kept until the attempt
+// has ended. cancelled: it was stopped meanwhile.
+using Admit = std::function<Result<std::shared_ptr<void>>(const std::stop_token &)>;
+
 class Executor {
   public:
     struct Parts {
         AgentManager &agents;  // of the run's tenant
         RunStore &runs;
         RunAgent run_agent;
+        Admit admit = {};  // empty: there is always room
         Clock &clock = system_clock();
     };
     explicit Executor(Parts parts) : parts_(std::move(parts)) {}

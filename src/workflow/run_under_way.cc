@@ -207,13 +207,22 @@ Result<void> RunUnderWay::start(StepId id) {
     if (state.node->timeout.count() > 0) worker.deadline = Clock::now() + state.node->timeout;
     worker.thread =
         std::jthread([this, id, node = state.node, row = element.row, task = std::move(*task)](const std::stop_token &stop) {
-            Outcome outcome{.id = id, .row = steps_.attempt(*node, row, task, stop)};
+            Outcome outcome{.id = id, .row = attempt(*node, row, task, stop)};
             const std::scoped_lock lock(mutex_);
             outcomes_.push_back(std::move(outcome));
             changed_.notify_all();
         });
     warm_next();
     return {};
+}
+
+// On a thread of its own.
+Result<StepRow> RunUnderWay::attempt(const Node &node, const StepRow &row, const std::string &task, const std::stop_token &stop) {
+    std::shared_ptr<void> place;
+    if (parts_.admit) {
+        ENGRAM_ASSIGN(place, parts_.admit(stop));
+    }
+    return steps_.attempt(node, row, task, stop);
 }
 
 // --- ending ---

@@ -65,6 +65,7 @@ class RunUnderWay {
     Result<void> open_list(std::size_t node);
     Result<void> start_elements(std::size_t node);
     Result<void> start(StepId id);
+    Result<StepRow> attempt(const Node &node, const StepRow &row, const std::string &task, const std::stop_token &stop);
     Result<void> take_outcomes();
     Result<void> take(Outcome outcome);
     Result<void> take_failure(StepId id, const Error &error, bool timed_out);
