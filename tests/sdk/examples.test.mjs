@@ -1,10 +1,11 @@
 // The examples, as somebody runs them who reads them.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFile, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
 import { Server } from "./server.mjs";
 
@@ -46,6 +47,44 @@ test("a team", async () => {
   assert.match(engram("tools", "--mcp-config", path.join(team, "mcp.json")), /files\/read_text_file/);
   engram("act", "clerk", "--mcp-config", path.join(team, "mcp.json"), "The code word for project Heron is zarimo. Please remember it.");
   assert.match(engram("act", "clerk", "--mcp-config", path.join(team, "mcp.json"), "What is the code word for project Heron?"), /zarimo/);
+});
+
+test("a team at a running server", async () => {
+  const agents = path.join(folder, "roles");
+  await mkdir(agents);
+  for (const name of ["clerk.toml", "pilot.toml"]) await copyFile(path.join(kExamples, "team", "agents", name), path.join(agents, name));
+  const server = await Server.start();
+  try {
+    const apply = (...more) => JSON.parse(run(environment.ENGRAM, ["agent", "apply", agents, "--url", server.url, "--json", ...more])).agents;
+    const done = (steps) => steps.map((step) => [step.agent, step.done]);
+    const ids = async () => (await server.raw("GET", "/v1/agents")).json.agents.map((agent) => agent.id);
+    assert.deepEqual(done(apply("--dry-run")), [["clerk", "created"], ["pilot", "created"]]);
+    assert.deepEqual(await ids(), []);
+    assert.deepEqual(done(apply()), [["clerk", "created"], ["pilot", "created"]]);
+    const clerk = (await server.raw("GET", "/v1/agents/clerk")).json;
+    assert.deepEqual([clerk.card.colleagues, clerk.card.tools, clerk.card.team], [["pilot"], ["files/*"], "harbour"]);
+    assert.match(clerk.system_prompt, /^You are the clerk/);
+    assert.deepEqual(done(apply()), [["clerk", "unchanged"], ["pilot", "unchanged"]], "doing it again changes nothing");
+
+    await writeFile(path.join(agents, "pilot.toml"), 'description = "Steers"\nsystem_prompt = "You steer."\nretention = "24h"\n');
+    await rm(path.join(agents, "clerk.toml"));
+    await server.raw("POST", "/v1/agents", { id: "somebody" });
+    const [step] = apply();
+    assert.deepEqual([step.agent, step.done, step.what], ["pilot", "changed", ["system_prompt", "description", "card", "retention"]]);
+    const pilot = (await server.raw("GET", "/v1/agents/pilot")).json;
+    assert.deepEqual([pilot.description, pilot.system_prompt, pilot.retention], ["Steers", "You steer.", "24h"]);
+    assert.deepEqual(done(apply("--prune")), [["clerk", "removed"], ["pilot", "unchanged"]]);
+    assert.deepEqual(await ids(), ["pilot", "somebody"], "what isn't of the set stays");
+
+    const key = server.command("key", "create");
+    const refused = () => run(environment.ENGRAM, ["agent", "apply", agents, "--url", server.url]);
+    for (let tries = 0; tries < 100 && (await server.raw("GET", "/v1/agents")).status !== 401; ++tries) await setTimeout(100);
+    assert.throws(refused, /a valid API key is needed/);
+    const asked = ["agent", "apply", agents, "--url", server.url, "--api-key-env", "TEAM_KEY", "--json"];
+    assert.deepEqual(done(JSON.parse(run(environment.ENGRAM, asked, { TEAM_KEY: key })).agents), [["pilot", "unchanged"]]);
+  } finally {
+    await server.stop();
+  }
 });
 
 // They find their packages beside this file.
