@@ -175,6 +175,7 @@ struct ManagerStats {
     std::string fingerprint;          // hex
     std::string last_error;           // of the background writer
     double prefill_tokens_per_s = 0;  // measured
+    std::uint64_t batches = 0;        // computed: each has a token of every answer under way, a piece of a prompt, or both
     std::uint64_t recovered_temporary_files = 0, recovered_orphans = 0;
     // Agents whose KV was brought from disk to host memory before its turn came. Each preload comes to be a hit (the agent's next
     // turn found all in memory) or wasted (it left memory, or nobody came), unless it is still waiting.

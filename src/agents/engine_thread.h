@@ -66,6 +66,7 @@ class EngineThread {
     KvSaver &saver() { return saver_; }
     const std::vector<std::unique_ptr<Resident>> &residents() const { return residents_; }
     std::uint64_t cells_used() const;
+    std::uint64_t batches() const { return scheduler_.batches(); }
 
   private:
     void run(const std::stop_token &stop);

@@ -283,6 +283,7 @@ ManagerStats AgentManager::stats() const {
     impl_->engine->call([&] {
         stats.hot_agents = impl_->engine->residents().size();
         stats.context_cells_used = impl_->engine->cells_used();
+        stats.batches = impl_->engine->batches();
     });
     stats.context_cells = impl_->context->cells();
     stats.memory_class = memory_class_name(impl_->context->memory_class());

@@ -69,6 +69,7 @@ void Scheduler::step(const std::function<bool()> &make_room) {
         if (decoded.error().code != ErrorCode::over_budget || !make_room()) fail_batch(decoded.error());
         return;
     }
+    ++batches_;
     measure(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     std::vector<std::shared_ptr<Run>> finished;
     std::size_t output = 0;

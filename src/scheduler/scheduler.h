@@ -51,6 +51,7 @@ class Scheduler {
     bool empty() const { return runs_.empty(); }
     std::size_t size() const { return runs_.size(); }
     const StepCosts &costs() const { return costs_; }
+    std::uint64_t batches() const { return batches_; }  // computed so far
 
     // One batch. Runs that finished, stopped or failed are no longer in the scheduler afterwards. `make_room` is asked when the
     // context has no free cells for it: true means that some are free now, and the batch is made again at the next step.
@@ -71,6 +72,7 @@ class Scheduler {
     Context &context_;
     const double prefill_share_;
     StepCosts costs_;
+    std::uint64_t batches_ = 0;
     std::vector<std::shared_ptr<Run>> runs_;
     std::size_t next_prefill_ = 0;  // whose chunk comes next, round-robin
     std::vector<BatchToken> batch_;

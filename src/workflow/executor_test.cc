@@ -81,6 +81,25 @@ TEST_F(ExecutorTest, BranchesRunAtTheSameTime) {
     EXPECT_EQ(crowd.most(), 2U);
 }
 
+// Branches that are alike and begin together: what they say is decoded in one batch, for the most part.
+TEST_F(ExecutorTest, BranchesAreDecodedTogether) {
+    const std::string head =
+        "name: w\nagents: {x: {system_prompt: You count.}, y: {system_prompt: You count.}}\nnodes:\n"
+        "  a: {agent: x, memory: fork, prompt: Go on, max_tokens: 400}\n";
+    const std::string other = "  b: {agent: y, memory: fork, prompt: Go on, max_tokens: 400}\n";
+    const auto batches_of = [&](std::size_t branches) {
+        Crowd crowd(branches);
+        run_agent_ = crowd.counted();
+        const std::uint64_t before = manager_->stats().batches;
+        const RunRow ended = run(branches == 1 ? head : head + other);
+        EXPECT_EQ(ended.state, RunState::finished) << ended.error;
+        return manager_->stats().batches - before;
+    };
+    const std::uint64_t one = batches_of(1), two = batches_of(2);
+    ASSERT_GT(one, 100U) << "an answer that ends early shows nothing";
+    EXPECT_LT(4 * two, 7 * one) << "one branch takes " << one << " batches, two take " << two;
+}
+
 TEST_F(ExecutorTest, NoMoreAtTheSameTimeThanMay) {
     Crowd crowd(1);
     run_agent_ = crowd.counted();
