@@ -11,6 +11,7 @@
 #include "config/config_file.h"
 #include "config/options.h"
 #include "teams/teams.h"
+#include "workflow/approval.h"
 #include "workflow/executor.h"
 #include "workflow/yaml.h"
 
@@ -22,7 +23,9 @@ using namespace workflow;
 constexpr std::size_t kListed = 1000;
 
 struct WorkflowArguments {
-    std::string file, run, inputs_file;
+    std::string file, run, inputs_file, node;
+    std::int64_t item = kWholeNode;
+    bool yes = false, no = false;
     std::vector<std::string> inputs;
     bool events = false, definition = false;
     std::size_t last = 20;
@@ -127,6 +130,12 @@ Result<ExitCode> execute(AgentManager &agents, RunStore &store, const RunKey &ke
         context.out.say(LogLevel::error, std::format("{}; {}", ended.error, resume));
         return ExitCode::engine;
     }
+    if (ended.state == RunState::waiting) {
+        context.out.say(LogLevel::warn, std::format("the run waits for approvals; `engram workflow show {0}` says of what, and "
+                                                    "`engram workflow approve {0} NODE --yes` or `--no` decides",
+                                                    key.id));
+        return ExitCode::ok;
+    }
     context.out.say(LogLevel::warn, std::format("the run was {}; {}", run_state_name(ended.state), resume));
     return ExitCode::cancelled;
 }
@@ -154,6 +163,18 @@ Result<ExitCode> resume(const WorkflowArguments &arguments, const Context &conte
     const RunKey key{.tenant = options.tenant, .id = arguments.run};
     ENGRAM_TRY(store->get(key));
     ENGRAM_ASSIGN(const auto agents, open_manager(context));
+    return execute(*agents, *store, key, arguments, context);
+}
+
+// A person's decision, and then the run goes on with it.
+Result<ExitCode> approve(const WorkflowArguments &arguments, const Context &context) {
+    if (!arguments.yes && !arguments.no) return fail(ErrorCode::invalid_argument, "say --yes or --no");
+    ENGRAM_ASSIGN(const ManagerOptions options, manager_options(context.settings));
+    ENGRAM_ASSIGN(const auto store, existing_store(options));
+    const RunKey key{.tenant = options.tenant, .id = arguments.run};
+    ENGRAM_TRY(store->get(key));
+    ENGRAM_ASSIGN(const auto agents, open_manager(context));  // first: nothing is decided where nothing could go on
+    ENGRAM_TRY(decide(*store, key, {.node = arguments.node, .item = arguments.item, .allow = arguments.yes}));
     return execute(*agents, *store, key, arguments, context);
 }
 
@@ -208,7 +229,13 @@ Result<ExitCode> show(const WorkflowArguments &arguments, const Context &context
         text += std::format("\n{}{}  {}{}{}\n", step.node, item, step_state_name(step.state),
                             step.agent.empty() ? "" : std::format(" (agent {})", step.agent),
                             step.error.empty() ? "" : ": " + step.error);
-        if (!step.text.empty()) text += step.text + "\n";
+        if (step.state == StepState::waiting) {
+            for (const OrderedJson &call : calls_of(step)) {
+                text += std::format("wants to call {} with {}\n", call.value("name", ""), json_text(call["arguments"], false));
+            }
+        } else if (!step.text.empty()) {
+            text += step.text + "\n";
+        }
     }
     context.out.facts(whole_json(run, steps, events), shown(context, text));
     return ExitCode::ok;
@@ -219,7 +246,7 @@ Result<ExitCode> cancel(const WorkflowArguments &arguments, const Context &conte
     ENGRAM_ASSIGN(const auto store, existing_store(options));
     const RunKey key{.tenant = options.tenant, .id = arguments.run};
     ENGRAM_ASSIGN(const RunRow run, store->get(key));
-    if (run.state != RunState::running && run.state != RunState::interrupted) {
+    if (run.state != RunState::running && run.state != RunState::interrupted && run.state != RunState::waiting) {
         return fail(ErrorCode::invalid_argument, std::format("the run {} has {} already", key.id, run_state_name(run.state)));
     }
     ENGRAM_TRY(store->ask_to_cancel(key));
@@ -243,7 +270,13 @@ void add_workflow_commands(CommandLine &line) {
     running.add_option("--inputs", arguments->inputs_file, "a file with inputs as a JSON object")->type_name("FILE");
     CLI::App &resuming = command("resume", "go on with a run that was killed, interrupted, cancelled or has failed", resume);
     resuming.add_option("RUN", arguments->run, "the run's id")->required();
-    for (CLI::App *app : {&running, &resuming}) {
+    CLI::App &approving = command("approve", "decide about the calls that a node waits with, and go on with the run", approve);
+    approving.add_option("RUN", arguments->run, "the run's id")->required();
+    approving.add_option("NODE", arguments->node, "the node that waits")->required();
+    approving.add_option("--item", arguments->item, "of a node with for_each: the element, from 0")->type_name("N");
+    CLI::Option *yes = approving.add_flag("--yes", arguments->yes, "its calls are made");
+    approving.add_flag("--no", arguments->no, "they aren't, and the agent is told so")->excludes(yes);
+    for (CLI::App *app : {&running, &resuming, &approving}) {
         app->add_flag("--events", arguments->events, "print each event as a line of JSON, pieces of text included");
     }
     command("validate", "check a definition", validate).add_option("FILE", arguments->file, "the definition")->required();

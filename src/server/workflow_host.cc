@@ -43,16 +43,36 @@ Result<RunRow> WorkflowHost::resume(const RunKey &key) {
     return row;
 }
 
+Result<RunRow> WorkflowHost::decide(const RunKey &key, const workflow::Decision &decision) {
+    const std::scoped_lock lock(mutex_);
+    ENGRAM_TRY(store_->get(key));
+    const bool is_heard = runs(key);
+    if (!is_heard) ENGRAM_TRY(may_start(key));
+    ENGRAM_TRY(workflow::decide(*store_, key, decision));
+    if (!is_heard) start(key);
+    return store_->get(key);
+}
+
+bool WorkflowHost::runs(const RunKey &key) {
+    const auto found = running_.find(key);
+    return found != running_.end() && !found->second.live->has_ended();
+}
+
 Result<void> WorkflowHost::cancel(const RunKey &key) {
     using enum workflow::RunState;
     const std::scoped_lock lock(mutex_);
     ENGRAM_ASSIGN(RunRow row, store_->get(key));
-    if (row.state != running && row.state != interrupted) {
+    if (row.state != running && row.state != interrupted && row.state != waiting) {
         return fail(ErrorCode::invalid_argument,
                     std::format("the workflow run {} has {} already", key.id, workflow::run_state_name(row.state)));
     }
     ENGRAM_TRY(store_->ask_to_cancel(key));
-    if (running_.contains(key)) return {};
+    if (runs(key)) return {};
+    if (row.state == waiting) {  // what waits has a fork, which the run itself takes away
+        ENGRAM_TRY(may_start(key));
+        start(key);
+        return {};
+    }
     row.state = cancelled;
     row.ended_ms = system_clock().wall_ms();
     Event event{.text = std::string(workflow::run_state_name(cancelled)), .at_ms = row.ended_ms};
@@ -95,11 +115,24 @@ void WorkflowHost::start(const RunKey &key) {
 }
 
 void WorkflowHost::work(const RunKey &key, Live &live, const std::stop_token &stop) {
-    const auto ended = run(key, live, stop);
+    auto ended = run(key, live, stop);
+    while (!end(key, live, ended)) ended = run(key, live, stop);
+    // Afterwards: whoever reads that it has ended can cancel it.
     if (!ended && options_.warn) options_.warn(std::format("workflow run {}: {}", key.id, ended.error().message));
-    const std::scoped_lock lock(live.mutex);
+}
+
+// False: a person has decided about a step since the run looked, and it goes on. Whoever writes a decision down holds the same
+// lock.
+bool WorkflowHost::end(const RunKey &key, Live &live, const Result<RunRow> &ended) {
+    const std::scoped_lock lock(mutex_);
+    if (ended && ended->state == workflow::RunState::waiting && !stopping_) {
+        const auto decided = workflow::any_decided(*store_, key);
+        if (decided && *decided) return false;
+    }
+    const std::scoped_lock lock_live(live.mutex);
     live.ended = true;
     live.changed.notify_all();
+    return true;
 }
 
 Result<RunRow> WorkflowHost::run(const RunKey &key, Live &live, const std::stop_token &stop) {

@@ -16,6 +16,7 @@
 
 #include "server/model_host.h"
 #include "tenants/tenants.h"
+#include "workflow/approval.h"
 #include "workflow/executor.h"
 #include "workflow/run_store.h"
 
@@ -38,6 +39,9 @@ class WorkflowHost {
     Result<workflow::RunRow> begin(const workflow::NewRun &run);
     // Goes on with a run of the store's. not_found; locked: it runs already; as above.
     Result<workflow::RunRow> resume(const workflow::RunKey &key);
+    // A person's decision about a step that waits: the run goes on with it, here or where it runs already. not_found;
+    // invalid_argument: the step waits for nobody; as begin.
+    Result<workflow::RunRow> decide(const workflow::RunKey &key, const workflow::Decision &decision);
     // Ends a run as soon as its turns have heard of it; one that nobody runs at once. not_found; invalid_argument: it has ended.
     Result<void> cancel(const workflow::RunKey &key);
     // Those that the last process left behind.
@@ -66,10 +70,12 @@ class WorkflowHost {
         std::jthread thread;
     };
 
-    // With mutex_ held.
+    // With mutex_ held, unless they say otherwise.
     Result<void> may_start(const workflow::RunKey &key);
     void start(const workflow::RunKey &key);
+    bool runs(const workflow::RunKey &key);
     void work(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
+    bool end(const workflow::RunKey &key, Live &live, const Result<workflow::RunRow> &ended);  // takes mutex_ itself
     Result<workflow::RunRow> run(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
     RunAgent counted(std::string tenant);
     workflow::Admit admission(std::string tenant);

@@ -1,4 +1,4 @@
-// Workflows of a running server keep to the quotas of their tenants.
+// Workflows of a running server: they keep to the quotas of their tenants, and wait for approvals.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,6 +18,7 @@
 #include "http/testing/client.h"
 #include "ports/clock.h"
 #include "server/server.h"
+#include "teams/testing_runs.h"
 #include "tenants/tenants.h"
 
 namespace engram::server {
@@ -148,6 +149,45 @@ TEST_F(WorkflowQuotaTest, OneTenantsRunsLeaveRoomForAnothers) {
         next = begin("red", kOneTurn);
     }
     EXPECT_EQ(next.status, 202) << "one has ended: " << next.text;
+}
+
+// A tool that a person must allow.
+class Stamp final : public ToolSource {
+  public:
+    std::vector<ChatTool> tools(const AgentManager &, const AgentInfo &) override {
+        return {{.name = "stamp", .description = "Stamps a letter", .parameters = R"({"type":"object","properties":{}})"}};
+    }
+    bool needs_approval(const AgentInfo &, std::string_view) const override { return true; }
+    ToolOutcome call(const ToolContext &, const ChatToolCall &) override { return {.text = "stamped"}; }
+};
+
+using WorkflowApprovalTest = WorkflowQuotaTest;
+
+TEST_F(WorkflowApprovalTest, ARunGoesOnWhenAPersonHasDecided) {
+    Stamp stamp;
+    Runner runner({&stamp});
+    start([&](AgentManager &manager, const RunRequest &request, const RunSink &sink, std::stop_token stop) {
+        RunRequest asked = request;
+        asked.max_tokens = 200;
+        asked.sampling.grammar = request.approvals.empty() ? testing::calling({R"({"name": "stamp", "arguments": {}})"})
+                                                           : testing::saying("It is stamped.");
+        return runner.run(manager, asked, sink, std::move(stop));
+    });
+    EXPECT_EQ(begin("red", kOneTurn, true).status, 200);  // until it waits
+    EXPECT_EQ(state_of_last("red"), "waiting");
+    const std::string id = ask("red", "GET", "/v1/workflows").json["runs"][0]["id"].get<std::string>();
+    const std::string one = "/v1/workflows/" + id;
+    Answer run = ask("red", "GET", one);
+    EXPECT_EQ(run.json["steps"][0]["calls"][0]["name"], "stamp") << run.text;
+    EXPECT_EQ(ask("blue", "POST", one + "/approve", {{"node", "a"}, {"allow", true}}).status, 404);
+    EXPECT_EQ(ask("red", "POST", one + "/approve", {{"node", "b"}, {"allow", true}}).status, 400);
+    EXPECT_EQ(ask("red", "POST", one + "/approve", {{"node", "a"}, {"allow", true}}).status, 202);
+    for (int tries = 0; tries < 500 && run.json["state"] != "finished"; ++tries) {
+        std::this_thread::sleep_for(20ms);
+        run = ask("red", "GET", one);
+    }
+    EXPECT_EQ(run.json["steps"][0]["text"], "It is stamped.") << run.text;
+    server_.reset();  // before what its runs use
 }
 
 }  // namespace

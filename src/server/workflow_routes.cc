@@ -189,6 +189,21 @@ ApiResult<void> resume(App &app, const http::HttpRequest &request, http::HttpRes
     return answer_with(app, run, streams, request, responder);
 }
 
+ApiResult<void> approve(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
+    ENGRAM_ASSIGN(const Principal principal, app.principal(request, Scope::agents));
+    ENGRAM_ASSIGN(const OrderedJson json, parse_body(request.body, app.options().max_body_bytes));
+    const Field body(json);
+    workflow::Decision decision;
+    ENGRAM_ASSIGN(decision.node, body["node"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(decision.item, body["item"].whole_number_or(workflow::kWholeNode, 0, workflow::kMaxItems));
+    ENGRAM_ASSIGN(decision.allow, body["allow"].boolean());
+    const RunKey key = key_of(principal, request);
+    ENGRAM_TRY(started(app.workflows().decide(key, decision)));
+    ENGRAM_ASSIGN(const OrderedJson run, whole_json(app, key));
+    responder.send(json_answer(run, 202));
+    return {};
+}
+
 ApiResult<void> cancel(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Principal principal, app.principal(request, Scope::agents));
     const RunKey key = key_of(principal, request);
@@ -202,10 +217,10 @@ ApiResult<void> cancel(App &app, const http::HttpRequest &request, http::HttpRes
 
 std::vector<http::HttpRoute> workflow_routes(App &app) {
     const std::string one = "/v1/workflows/{id}";
-    return {route(app, "POST", "/v1/workflows", begin), route(app, "POST", "/v1/workflows/validate", validate),
-            route(app, "GET", "/v1/workflows", list),   route(app, "GET", one, get),
-            route(app, "GET", one + "/events", events), route(app, "POST", one + "/resume", resume),
-            route(app, "POST", one + "/cancel", cancel)};
+    return {route(app, "POST", "/v1/workflows", begin),    route(app, "POST", "/v1/workflows/validate", validate),
+            route(app, "GET", "/v1/workflows", list),      route(app, "GET", one, get),
+            route(app, "GET", one + "/events", events),    route(app, "POST", one + "/resume", resume),
+            route(app, "POST", one + "/approve", approve), route(app, "POST", one + "/cancel", cancel)};
 }
 
 }  // namespace engram::server

@@ -54,8 +54,9 @@ class Executor {
     };
     explicit Executor(Parts parts) : parts_(std::move(parts)) {}
 
-    // Until the run has ended, or `stop` is triggered: then its turns are broken off, and it is left as interrupted. A finished
-    // run is returned as it is; a failed or cancelled one goes on with what hasn't finished. not_found; what the store says.
+    // Until the run has ended, waits for approvals and nothing else, or `stop` is triggered: then its turns are broken off, and
+    // it is left as interrupted. A finished run is returned as it is; a failed or cancelled one goes on with what hasn't
+    // finished. not_found; what the store says.
     Result<RunRow> run(const RunKey &key, const EventSink &sink, std::stop_token stop);
 
   private:

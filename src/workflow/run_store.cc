@@ -5,6 +5,7 @@
 #include <format>
 
 #include "sqlite/database_file.h"
+#include "workflow/approval.h"
 
 namespace engram::workflow {
 namespace {
@@ -58,17 +59,20 @@ const std::array<std::string, 1> kMigrations{R"(
 
 constexpr auto kRunStates = std::to_array<std::pair<RunState, std::string_view>>({{RunState::running, "running"},
                                                                                   {RunState::interrupted, "interrupted"},
+                                                                                  {RunState::waiting, "waiting"},
                                                                                   {RunState::finished, "finished"},
                                                                                   {RunState::failed, "failed"},
                                                                                   {RunState::cancelled, "cancelled"}});
 constexpr auto kStepStates = std::to_array<std::pair<StepState, std::string_view>>({{StepState::running, "running"},
                                                                                     {StepState::answered, "answered"},
+                                                                                    {StepState::waiting, "waiting"},
                                                                                     {StepState::finished, "finished"},
                                                                                     {StepState::failed, "failed"},
                                                                                     {StepState::skipped, "skipped"}});
 constexpr auto kEventKinds = std::to_array<std::pair<EventKind, std::string_view>>({{EventKind::run, "run"},
                                                                                     {EventKind::started, "started"},
                                                                                     {EventKind::text, "text"},
+                                                                                    {EventKind::waiting, "waiting"},
                                                                                     {EventKind::attempt_failed, "attempt_failed"},
                                                                                     {EventKind::finished, "finished"},
                                                                                     {EventKind::failed, "failed"},
@@ -158,7 +162,9 @@ OrderedJson step_json(const StepRow &step) {
     json["state"] = step_state_name(step.state);
     json["attempts"] = step.attempts;
     if (!step.agent.empty()) json["agent"] = step.agent;
-    json["text"] = step.text;
+    const bool waits = step.state == StepState::waiting;
+    json["text"] = waits ? std::string() : step.text;
+    if (waits) json["calls"] = calls_of(step);
     if (!step.error.empty()) json["error"] = step.error;
     json["started_ms"] = step.started_ms;
     json["ended_ms"] = step.ended_ms == 0 ? OrderedJson(nullptr) : OrderedJson(step.ended_ms);
@@ -208,7 +214,7 @@ Result<void> RunStore::prepare() {
          " WHERE tenant = ?1 AND id = ?2 AND state IN ('cancelled', 'failed')"},
         {&cancel_asked_, "SELECT cancel_asked FROM runs WHERE tenant = ?1 AND id = ?2"},
         {&old_,
-         "SELECT id FROM runs WHERE tenant = ?1 AND state NOT IN ('running', 'interrupted') ORDER BY number DESC"
+         "SELECT id FROM runs WHERE tenant = ?1 AND state NOT IN ('running', 'interrupted', 'waiting') ORDER BY number DESC"
          " LIMIT -1 OFFSET ?2"},
         {&remove_, "DELETE FROM runs WHERE tenant = ?1 AND id = ?2"},
         {&remove_steps_, "DELETE FROM steps WHERE tenant = ?1 AND run = ?2"},

@@ -31,6 +31,7 @@ struct RunKey {
 enum class RunState : std::uint8_t {
     running,      // or its process died
     interrupted,  // its process was asked to stop
+    waiting,      // for approvals, and for nothing else (approval.h)
     finished,
     failed,
     cancelled,
@@ -53,6 +54,7 @@ struct RunRow {
 enum class StepState : std::uint8_t {
     running,
     answered,  // the result is there, and the agent hasn't gone on from its fork yet
+    waiting,   // in its fork, for a person's approval (approval.h)
     finished,
     failed,
     skipped,
@@ -73,7 +75,7 @@ struct StepRow {
     std::int64_t started_ms = 0, ended_ms = 0;
 };
 
-enum class EventKind : std::uint8_t { run, started, text, attempt_failed, finished, failed, skipped };
+enum class EventKind : std::uint8_t { run, started, text, waiting, attempt_failed, finished, failed, skipped };
 std::string_view event_kind_name(EventKind kind);
 
 struct Event {

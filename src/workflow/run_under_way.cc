@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <format>
 
+#include "workflow/approval.h"
+
 namespace engram::workflow {
 namespace {
 
@@ -83,6 +85,7 @@ Result<void> RunUnderWay::restore() {
                 if (settled) element.row = std::move(*settled);
                 if (settled && !node.for_each) state.phase = Phase::finished;
             }
+            element.waits = row.state == StepState::waiting && !is_decided(row);
             if (!element.done) element.row.attempts = 0;
             if (element.done || !row.agent.empty()) state.elements.push_back(std::move(element));
         }
@@ -169,7 +172,7 @@ Result<void> RunUnderWay::start_elements(std::size_t n) {
     for (const Element &element : state.elements) under_way += element.under_way ? 1U : 0U;
     for (std::size_t i = 0; i < state.elements.size() && !ending(); ++i) {
         const Element &element = state.elements[i];
-        if (element.done || element.under_way || element.due > Clock::now()) continue;
+        if (element.done || element.under_way || element.waits || element.due > Clock::now()) continue;
         if (workers_.size() >= definition_.parallel) return {};
         if (state.node->parallel > 0 && under_way >= state.node->parallel) return {};
         ENGRAM_TRY(start({.node = n, .element = i}));
@@ -194,9 +197,11 @@ Result<void> RunUnderWay::start(StepId id) {
     Element &element = nodes_[id.node].elements[id.element];
     auto task = task_of(state, id.element);
     if (!task) return fail_node(id.node, task.error().message);
-    element.row.state = StepState::running;
+    if (element.row.state != StepState::waiting) {  // what was decided stays written down until something has come of it
+        element.row.state = StepState::running;
+        element.row.text.clear();
+    }
     element.row.error.clear();
-    element.row.text.clear();
     ++element.row.attempts;
     element.row.started_ms = journal_.now_ms();
     element.row.ended_ms = 0;
@@ -245,6 +250,8 @@ Result<void> RunUnderWay::take(Outcome outcome) {
     element.under_way = false;
     if (!outcome.row) return take_failure(outcome.id, outcome.row.error(), timed_out);
     element.row = std::move(*outcome.row);
+    element.waits = element.row.state == StepState::waiting;
+    if (element.waits) return {};
     element.done = true;
     return finish_if_done(outcome.id.node);
 }
@@ -257,10 +264,13 @@ Result<void> RunUnderWay::take_failure(StepId id, const Error &error, bool timed
     if (!timed_out && ending()) {  // broken off, or nobody needs it any more
         if (interrupted_) return {};
         row.state = StepState::failed;
+        row.text.clear();
         row.error = error.message;
         row.ended_ms = journal_.now_ms();
         return journal_.put(row);
     }
+    row.state = StepState::running;
+    row.text.clear();
     row.error = timed_out ? std::format("it took longer than {}", time_text(node.timeout)) : error.message;
     if (row.attempts <= node.retry.times) {
         std::chrono::milliseconds pause = node.retry.wait;
@@ -344,6 +354,7 @@ OrderedJson RunUnderWay::result_of(const NodeState &state) const {
 void RunUnderWay::tell_result(const NodeState &state) { scope_["nodes"][state.node->name] = result_of(state); }
 
 Result<RunRow> RunUnderWay::conclude() {
+    if (failed_ || cancelled_) ENGRAM_TRY(give_up_waiting());
     ENGRAM_ASSIGN(const std::vector<StepRow> rows, parts_.runs.steps(run_.key));
     ENGRAM_TRY(steps_.remove_forks(rows));
     run_.ended_ms = journal_.now_ms();
@@ -354,6 +365,9 @@ Result<RunRow> RunUnderWay::conclude() {
         run_.state = RunState::cancelled;
     } else if (interrupted_) {
         run_.state = RunState::interrupted;
+        run_.ended_ms = 0;
+    } else if (any_waits()) {
+        run_.state = RunState::waiting;
         run_.ended_ms = 0;
     } else {
         OrderedJson outputs = OrderedJson::object();
@@ -378,7 +392,8 @@ Result<RunRow> RunUnderWay::conclude() {
 
 bool RunUnderWay::any_due_later() const {
     return std::ranges::any_of(nodes_, [](const NodeState &state) {
-        return state.phase == Phase::open && std::ranges::any_of(state.elements, [](const Element &e) { return !e.done; });
+        return state.phase == Phase::open &&
+               std::ranges::any_of(state.elements, [](const Element &e) { return !e.done && !e.waits; });
     });
 }
 
@@ -417,6 +432,7 @@ void RunUnderWay::look_at_clock() {
     if (now - asked_at_ < kLookEvery) return;
     asked_at_ = now;
     if (const auto asked = parts_.runs.cancel_asked(run_.key); asked && *asked) cancelled_ = true;
+    hear_decisions();
 }
 
 void RunUnderWay::stop_workers() {

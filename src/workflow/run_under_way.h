@@ -35,6 +35,7 @@ class RunUnderWay {
     struct Element {  // the node itself, or one of its list
         StepRow row;
         bool under_way = false, done = false;
+        bool waits = false;       // for a person, who hasn't decided yet
         Clock::time_point due{};  // when it may begin, after a failed attempt
     };
     struct NodeState {
@@ -74,9 +75,12 @@ class RunUnderWay {
     Result<void> fail_node(std::size_t node, const std::string &why);
     Result<void> skip(std::size_t node);
     Result<RunRow> conclude();
+    Result<void> give_up_waiting();
+    bool any_waits() const;
 
     void wait(const std::stop_token &stop);
     void look_at_clock();
+    void hear_decisions();
     bool ending() const { return failed_ || cancelled_ || interrupted_; }
     bool any_due_later() const;
     void stop_workers();

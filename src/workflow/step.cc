@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include "workflow/approval.h"
 #include "workflow/router.h"
 
 namespace engram::workflow {
@@ -14,8 +15,8 @@ constexpr int kMostAgain = 10;  // times that an attempt is made again because i
 std::string what_is_missing(const RunResult &result) {
     switch (result.end) {
         case RunEnd::answered:
+        case RunEnd::approval:
         case RunEnd::length: return {};
-        case RunEnd::approval: return "the agent wants to call a tool that a person must allow, which no workflow waits for";
         case RunEnd::context: return "the agent's context is full";
         case RunEnd::steps: return "the agent took more steps than it may";
         case RunEnd::time: return "the agent took longer than it may";
@@ -42,30 +43,45 @@ Result<StepRow> StepRunner::attempt(const Node &node, StepRow step, const std::s
     }
     for (int again = 0;; ++again) {
         auto done = attempt_once(node, step, task, stop);
-        const bool overtaken = !done && done.error().code == ErrorCode::already_exists;
+        const bool decided = step.state == StepState::waiting;
+        const bool overtaken = !done && (done.error().code == ErrorCode::already_exists ||
+                                         (decided && done.error().code == ErrorCode::invalid_argument));
         if (!overtaken || again == kMostAgain) return done;
+        step.state = StepState::running;
+        step.text.clear();
         ++step.attempts;
         ENGRAM_TRY(journal_.put(step, EventKind::started));
     }
 }
 
 Result<StepRow> StepRunner::attempt_once(const Node &node, StepRow step, const std::string &task, const std::stop_token &stop) {
-    drop_fork(step);
-    ENGRAM_TRY(agents_.fork(step.agent, fork_of(step)));
-    auto text = answer(node, step, task, stop);
-    if (!text) {
+    RunRequest request{.agent = fork_of(step)};
+    if (step.state == StepState::waiting && agents_.get(request.agent)) {
+        request.approvals = approvals_of(step);
+    } else {
         drop_fork(step);
-        return std::unexpected(std::move(text.error()));
+        ENGRAM_TRY(agents_.fork(step.agent, request.agent));
+        request.messages = {{.role = "user", .content = task}};
     }
-    step.text = std::move(*text);
+    auto result = answer(node, step, std::move(request), stop);
+    if (!result) {
+        drop_fork(step);
+        return std::unexpected(std::move(result.error()));
+    }
+    step.error.clear();
+    if (result->end == RunEnd::approval) {
+        step.text = waiting_text(result->pending);
+        step.state = StepState::waiting;
+        ENGRAM_TRY(journal_.put(step, EventKind::waiting));
+        return step;
+    }
+    step.text = std::move(result->text);
     step.state = StepState::answered;
     if (node.memory == MemoryUse::keep) ENGRAM_TRY(journal_.put(step));
     return settle(node, std::move(step));
 }
 
-Result<std::string> StepRunner::answer(const Node &node, const StepRow &step, const std::string &task,
-                                       const std::stop_token &stop) {
-    RunRequest request{.agent = fork_of(step), .messages = {{.role = "user", .content = task}}};
+Result<RunResult> StepRunner::answer(const Node &node, const StepRow &step, RunRequest request, const std::stop_token &stop) {
     if (node.json) request.format = node.schema.empty() ? AnswerFormat::json_object : AnswerFormat::json_schema;
     request.schema = node.schema;
     request.sampling = node.sampling;
@@ -78,6 +94,7 @@ Result<std::string> StepRunner::answer(const Node &node, const StepRow &step, co
     };
     ENGRAM_ASSIGN(RunResult result, run_agent_(agents_, request, take, stop));
     if (const std::string missing = what_is_missing(result); !missing.empty()) return fail(ErrorCode::engine, missing);
+    if (result.end == RunEnd::approval) return result;
     if (result.text.size() > kMaxTextBytes) {
         return fail(ErrorCode::too_long, std::format("the answer is longer than {} bytes", kMaxTextBytes));
     }
@@ -90,7 +107,7 @@ Result<std::string> StepRunner::answer(const Node &node, const StepRow &step, co
     // Whoever asks the agent next finds its KV as it was computed, whatever becomes of this process. Where it can't be written
     // the turn is good all the same.
     if (node.memory == MemoryUse::keep) static_cast<void>(agents_.save(request.agent));
-    return std::move(result.text);
+    return result;
 }
 
 Result<StepRow> StepRunner::settle(const Node &node, StepRow step) {
@@ -121,7 +138,9 @@ Result<void> StepRunner::remove_forks(const std::vector<StepRow> &steps) {
     ENGRAM_ASSIGN(const std::vector<AgentInfo> all, agents_.list());
     for (const AgentInfo &info : all) {
         if (!info.id.starts_with(prefix)) continue;
-        const auto needs_it = [&](const StepRow &step) { return step.state == StepState::answered && fork_of(step) == info.id; };
+        const auto needs_it = [&](const StepRow &step) {
+            return (step.state == StepState::answered || step.state == StepState::waiting) && fork_of(step) == info.id;
+        };
         if (!std::ranges::any_of(steps, needs_it)) ENGRAM_TRY(agents_.remove(info.id));
     }
     return {};
