@@ -90,6 +90,7 @@ Result<std::unique_ptr<A2aTasks>> A2aTasks::start(Parts parts) {
 }
 
 Result<void> A2aTasks::recover() {
+    ENGRAM_TRY(push_->restore());
     ENGRAM_ASSIGN(std::vector<StoredTask> unfinished, store_->unfinished());
     for (StoredTask &stored : unfinished) {
         Live live;

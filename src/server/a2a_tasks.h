@@ -55,7 +55,7 @@ class A2aTasks {
     struct Parts {
         App &app;
         std::unique_ptr<A2aTaskStore> store;
-        std::unique_ptr<A2aPush> push;
+        std::unique_ptr<A2aPush> push;  // of that store
         RunAgent run;
         bool test_mode = false;
     };
@@ -102,8 +102,9 @@ class A2aTasks {
         std::vector<A2aListener> waiting;
         std::stop_source stop;
         bool running = false;
-        std::string held;    // of the answer: the piece that isn't told yet, because it may be the last one
-        bool begun = false;  // the answer: there is an artifact to append to
+        std::string held;                     // of the answer: the piece that isn't told yet, because it may be the last one
+        bool begun = false;                   // the answer: there is an artifact to append to
+        std::vector<A2aNotification> untold;  // what its webhooks will be told when that is in the store
     };
     using LivePointer = std::shared_ptr<Live>;
     struct Job {
@@ -146,7 +147,7 @@ class A2aTasks {
     void put_artifact(Live &live, protocol::a2a::ArtifactUpdate update);
     void publish(Live &live, const protocol::a2a::StreamEvent &event);
     void save(Live &live);
-    void tell_hooks(const Live &live, const protocol::a2a::StreamEvent &event);
+    void tell_hooks(Live &live, const protocol::a2a::StreamEvent &event);  // with the next that is saved
     void release(Live &live);  // of those who wait for it: it is over, or needs a message
 
     App &app_;

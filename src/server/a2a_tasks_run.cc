@@ -245,18 +245,19 @@ void A2aTasks::set_status(Live &live, TaskState state, std::optional<Message> me
     }
     task.status = {
         .state = state, .message = std::move(message), .time_ms = std::max(system_clock().wall_ms(), task.status.time_ms)};
-    save(live);
     const StatusUpdate update{
         .task_id = task.id, .context_id = task.context_id, .status = task.status, .metadata = task.metadata};
-    publish(live, update);
     tell_hooks(live, update);
+    save(live);
+    publish(live, update);
     if (is_terminal(state) || is_interrupted(state)) release(live);
 }
 
 void A2aTasks::save(Live &live) {
-    const auto saved = store_->update(live.stored, live.known_messages);
+    const auto saved = store_->update(live.stored, live.known_messages, live.untold);
     if (saved) {
         live.known_messages = live.stored.task.history.size();
+        for (const A2aNotification &notification : std::exchange(live.untold, {})) push_->send(notification);
     } else if (app_.options().warn) {
         app_.options().warn(std::format("the state of an A2A task could not be stored: {}", saved.error().message));
     }
@@ -307,16 +308,21 @@ void A2aTasks::publish(Live &live, const StreamEvent &event) {
     for (const Subscriber &subscriber : live.subscribers) streams_.write(subscriber.stream, subscriber.frame(event));
 }
 
-void A2aTasks::tell_hooks(const Live &live, const StreamEvent &event) {
+void A2aTasks::tell_hooks(Live &live, const StreamEvent &event) {
     const StoredTask &stored = live.stored;
-    const auto hooks = store_->hooks(stored.tenant, stored.task.id);
+    auto hooks = store_->hooks(stored.tenant, stored.task.id);
     if (!hooks) return;  // what can't be read has been told when the task was stored
-    for (const PushConfig &hook : *hooks) {
+    const std::int64_t now = system_clock().wall_ms();
+    for (PushConfig &hook : *hooks) {
+        std::string body;
         if (hook.dialect == WireVersion::v1_0) {
-            push_->send(hook, stored.tenant, dump(event_json(event, WireVersion::v1_0)));
+            body = dump(event_json(event, WireVersion::v1_0));
         } else if (std::holds_alternative<StatusUpdate>(event)) {
-            push_->send(hook, stored.tenant, dump(task_json(stored.task, WireVersion::v0_3)));
+            body = dump(task_json(stored.task, WireVersion::v0_3));
+        } else {
+            continue;
         }
+        live.untold.push_back({.tenant = stored.tenant, .hook = std::move(hook), .body = std::move(body), .created_ms = now});
     }
 }
 

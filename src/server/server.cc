@@ -31,7 +31,7 @@ Result<std::unique_ptr<server::A2aTasks>> start_a2a(server::App &app) {
     const ServeOptions &options = app.options();
     ENGRAM_ASSIGN(auto store, server::A2aTaskStore::open(options.manager.home / "tasks.db"));
     auto push = std::make_unique<server::A2aPush>(
-        server::A2aPush::Options{.allow_private = options.a2a_private_hooks, .warn = options.warn});
+        *store, server::A2aPush::Options{.allow_private = options.a2a_private_hooks, .warn = options.warn});
     return server::A2aTasks::start({.app = app,
                                     .store = std::move(store),
                                     .push = std::move(push),
