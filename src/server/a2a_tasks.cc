@@ -79,7 +79,8 @@ A2aTasks::A2aTasks(Parts parts)
       run_(std::move(parts.run)),
       test_mode_(parts.test_mode),
       push_(std::move(parts.push)),
-      pool_("a2a-task", app_.options().max_waiting + app_.options().manager.model.max_running) {}
+      pool_("a2a-task", app_.options().max_waiting + app_.options().manager.model.max_running),
+      keeper_([this](const std::stop_token &stop) { keep_saving(stop); }) {}
 
 A2aTasks::~A2aTasks() { stop(std::chrono::milliseconds(0)); }
 
@@ -93,11 +94,11 @@ Result<void> A2aTasks::recover() {
     ENGRAM_TRY(push_->restore());
     ENGRAM_ASSIGN(std::vector<StoredTask> unfinished, store_->unfinished());
     for (StoredTask &stored : unfinished) {
-        Live live;
-        live.known_messages = stored.task.history.size();
-        live.stored = std::move(stored);
-        const std::scoped_lock lock(live.mutex);
-        set_status(live, TaskState::failed,
+        const auto live = std::make_shared<Live>();
+        live->known_messages = stored.task.history.size();
+        live->stored = std::move(stored);
+        const std::scoped_lock lock(live->mutex);
+        set_status(*live, TaskState::failed,
                    agent_says("The server ended before the task was done. What the agent had answered until then in earlier "
                               "tasks of this context is kept; send the message again."));
     }
@@ -114,6 +115,10 @@ void A2aTasks::stop(std::chrono::milliseconds drain) {
     }
     streams_.end_all();
     pool_.stop();
+    if (!keeper_.joinable()) return;
+    keeper_.request_stop();
+    keeper_.join();
+    save_unsaved();  // for the last time
 }
 
 // --- whose tasks ---
@@ -148,7 +153,7 @@ void A2aTasks::forget_if_idle(const Key &key) {
     if (found == live_.end()) return;
     const LivePointer live = found->second;
     const std::unique_lock task_lock(live->mutex, std::try_to_lock);  // whoever has it comes by here later
-    const bool idle = task_lock && !live->running && live->subscribers.empty() && live->waiting.empty();
+    const bool idle = task_lock && !live->running && !live->unsaved && live->subscribers.empty() && live->waiting.empty();
     if (idle && live.use_count() == 2) live_.erase(found);  // the map's and ours
 }
 
@@ -298,13 +303,15 @@ A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest
             return added;
         }
     }
-    live->running = true;
-    if (!named.empty()) {
-        set_status(*live, TaskState::submitted);  // what it asked goes into the history, before the answer to it
-        stored.task.history.push_back(std::move(request.message));
-        stored.pending.clear();
-        save(*live);
+    if (!named.empty()) {  // what it asked goes into the history, before the answer to it
+        const std::string pending = std::exchange(stored.pending, {});
+        if (const auto taken = put_status(*live, TaskState::submitted, {}, &request.message); !taken) {
+            stored.pending = pending;
+            return from_engine(taken);
+        }
+        tell_status(*live);
     }
+    live->running = true;
     {
         const std::scoped_lock lock(mutex_);
         live_[{stored.tenant, stored.task.id}] = live;

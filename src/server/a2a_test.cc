@@ -262,6 +262,40 @@ TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
     EXPECT_EQ(task["history"].size(), 1U);
 }
 
+TEST_F(A2aTest, AnEndThatCannotBeStoredIsTold) {
+    obstruct(
+        "CREATE TRIGGER no_room BEFORE UPDATE ON tasks WHEN new.state = 'TASK_STATE_COMPLETED'"
+        " BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    const Answer streamed = ask("POST", "/a2a/message:stream", {{"message", message("hello")}});
+    EXPECT_FALSE(streamed.text.contains("TASK_STATE_COMPLETED"));
+    const std::vector<OrderedJson> events = events_in(streamed.text);
+    const OrderedJson last = events.back()["statusUpdate"];
+    ASSERT_EQ(state_of(last), "TASK_STATE_FAILED") << streamed.text;
+    EXPECT_NE(last["status"]["message"]["parts"][0]["text"].get<std::string>().find("could not be stored"), std::string::npos);
+    const OrderedJson task = get(last["taskId"]);
+    restart();
+    EXPECT_EQ(get(last["taskId"]), task) << "what was told is what there is";
+}
+
+TEST_F(A2aTest, WhatIsToldWithoutRoomIsStoredWhenThereIsSome) {
+    const OrderedJson asks = send("approve");
+    obstruct("CREATE TRIGGER no_room BEFORE UPDATE ON tasks BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    EXPECT_TRUE(call("SendMessage", {{"message", message("yes", {{"taskId", asks["id"]}})}}).contains("error"));
+    EXPECT_EQ(get(asks["id"]), asks) << "it waits as before";
+    const OrderedJson task = send("hello");
+    EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
+    EXPECT_EQ(get(task["id"]), task);
+    obstruct("DROP TRIGGER no_room");
+    const auto stored_state = [&] {
+        const auto store = A2aTaskStore::open(home_.path() / "tasks.db");
+        if (!store) return protocol::a2a::TaskState::submitted;
+        const auto stored = (*store)->find("default", task["id"].get<std::string>());
+        return stored && *stored ? (*stored)->task.status.state : protocol::a2a::TaskState::submitted;
+    };
+    EXPECT_TRUE(http::eventually([&] { return stored_state() == protocol::a2a::TaskState::failed; }));
+    EXPECT_EQ(answer_in(send("yes", {{"taskId", asks["id"]}})), "It was allowed.");
+}
+
 TEST_F(A2aTest, AFailureIsTheTasksAndSaysWhy) {
     const OrderedJson task = send("fail");
     EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
