@@ -49,6 +49,7 @@ Result<void> WorkflowHost::cancel(const RunKey &key) {
                     std::format("the workflow run {} has {} already", key.id, workflow::run_state_name(row.state)));
     }
     ENGRAM_TRY(store_->ask_to_cancel(key));
+    forget_ended();  // a run that an error has ended isn't there any more to hear of it
     if (running_.contains(key)) return {};
     row.state = cancelled;
     row.ended_ms = system_clock().wall_ms();
@@ -70,13 +71,17 @@ void WorkflowHost::resume_unfinished() {
 
 Result<void> WorkflowHost::may_start(const RunKey &key) {
     if (stopping_) return fail(ErrorCode::cancelled, "the server is shutting down");
-    std::erase_if(running_, [](const auto &entry) { return entry.second.live->has_ended(); });
+    forget_ended();
     if (running_.contains(key)) return fail(ErrorCode::locked, std::format("the workflow run {} is running", key.id));
     if (running_.size() >= kMostRuns) {
         return fail(ErrorCode::over_budget,
                     std::format("{} workflows are running already: try again when one has ended", kMostRuns));
     }
     return {};
+}
+
+void WorkflowHost::forget_ended() {
+    std::erase_if(running_, [](const auto &entry) { return entry.second.live->has_ended(); });
 }
 
 void WorkflowHost::start(const RunKey &key) {
@@ -87,10 +92,13 @@ void WorkflowHost::start(const RunKey &key) {
 
 void WorkflowHost::work(const RunKey &key, Live &live, const std::stop_token &stop) {
     const auto ended = run(key, live, stop);
+    {
+        const std::scoped_lock lock(live.mutex);
+        live.ended = true;
+        live.changed.notify_all();
+    }
+    // Afterwards: whoever reads that it has ended can cancel it.
     if (!ended && options_.warn) options_.warn(std::format("workflow run {}: {}", key.id, ended.error().message));
-    const std::scoped_lock lock(live.mutex);
-    live.ended = true;
-    live.changed.notify_all();
 }
 
 Result<RunRow> WorkflowHost::run(const RunKey &key, Live &live, const std::stop_token &stop) {

@@ -66,6 +66,7 @@ class WorkflowHost {
     };
 
     // With mutex_ held.
+    void forget_ended();
     Result<void> may_start(const workflow::RunKey &key);
     void start(const workflow::RunKey &key);
     void work(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
@@ -78,7 +79,7 @@ class WorkflowHost {
     const Options options_;
 
     std::mutex mutex_;                             // guards what follows
-    std::map<workflow::RunKey, Running> running_;  // those that have ended go when the next one begins
+    std::map<workflow::RunKey, Running> running_;  // those that have ended go with the next that begins or is cancelled
     bool stopping_ = false;
 };
 
