@@ -74,6 +74,7 @@ std::string body_of(const StoredTask &stored) {
     const Task &task = stored.task;
     OrderedJson body{{"artifacts", OrderedJson::array()}, {"metadata", task.metadata}, {"pending", stored.pending}};
     if (task.status.message) body["message"] = message_json(*task.status.message, WireVersion::v1_0);
+    if (!stored.output_modes.empty()) body["outputModes"] = stored.output_modes;
     for (const Artifact &artifact : task.artifacts) body["artifacts"].push_back(artifact_json(artifact, WireVersion::v1_0));
     return dump(body);
 }
@@ -128,6 +129,12 @@ A2aResult<void> read_body(const Field &body, StoredTask &stored) {
     ENGRAM_ASSIGN(stored.task.metadata, body["metadata"].text_or(""));
     if (body["message"].present()) {
         ENGRAM_ASSIGN(stored.task.status.message, read_message(body["message"], WireVersion::v1_0));
+    }
+    if (body["outputModes"].present()) {
+        for (const Field &element : body["outputModes"].elements()) {
+            ENGRAM_ASSIGN(std::string mode, element.text());
+            stored.output_modes.push_back(std::move(mode));
+        }
     }
     for (const Field &element : body["artifacts"].elements()) {
         ENGRAM_ASSIGN(Artifact artifact, read_artifact(element, WireVersion::v1_0));
@@ -192,8 +199,9 @@ Result<void> A2aTaskStore::prepare() {
         make(notification_, "SELECT tenant, task, hook, version, config, body, created_ms, checksum FROM outbox WHERE id = ?1"));
     ENGRAM_TRY(make(remove_notification_, "DELETE FROM outbox WHERE id = ?1"));
     ENGRAM_TRY(make(remove_notifications_, "DELETE FROM outbox WHERE tenant = ?1 AND task = ?2 AND hook = ?3"));
-    return make(unfinished_,
-                std::format("SELECT {} FROM tasks WHERE state IN ('TASK_STATE_SUBMITTED', 'TASK_STATE_WORKING')", kColumns));
+    return make(unfinished_, std::format("SELECT {} FROM tasks WHERE state IN ('TASK_STATE_SUBMITTED', 'TASK_STATE_WORKING')"
+                                         " ORDER BY status_ms, rowid",
+                                         kColumns));
 }
 
 Result<void> A2aTaskStore::put_messages(const StoredTask &stored, std::size_t known) {

@@ -32,6 +32,7 @@ struct StoredTask {
     protocol::a2a::Task task;
     std::string pending;  // of a task that waits for a person: the calls, a JSON list; empty: none
     std::int64_t created_ms = 0;
+    std::vector<std::string> output_modes;  // media types that the client takes its answer in; empty: any
 };
 
 // What a webhook is to be told, with the webhook as it was then.
@@ -59,8 +60,8 @@ class A2aTaskStore {
 
     // A new task with its history. already_exists: never, ids are random; then `corrupt`.
     Result<void> create(const StoredTask &stored);
-    // Its status, artifacts, metadata and pending calls as they are now, and the messages of its history from the `known`-th on;
-    // with it what its webhooks are to be told, which get their ids.
+    // Its status, artifacts, metadata, pending calls and output modes as they are now, and the messages of its history from the
+    // `known`-th on; with it what its webhooks are to be told, which get their ids.
     Result<void> update(const StoredTask &stored, std::size_t known, std::span<A2aNotification> notifications = {});
     Result<std::optional<StoredTask>> find(std::string_view tenant, std::string_view id);
 
@@ -84,7 +85,7 @@ class A2aTaskStore {
     Result<std::optional<A2aNotification>> notification(std::int64_t id);  // corrupt: damaged
     Result<void> remove_notification(std::int64_t id);
 
-    // What was at work when the process ended, for whoever opens the file again.
+    // What was at work or waited for that when the process ended, for whoever opens the file again; what came first is first.
     Result<std::vector<StoredTask>> unfinished();
     // Tasks that don't run: those whose status is older, and those beyond kMaxTasks of a tenant.
     Result<void> remove_old(std::int64_t status_before_ms);

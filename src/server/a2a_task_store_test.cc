@@ -56,11 +56,13 @@ TEST_F(A2aTaskStoreTest, ATaskIsFoundAgainAsItWas) {
     stored.task.artifacts.push_back({.id = "answer", .name = "answer", .parts = stored.task.history[0].parts});
     stored.task.metadata = R"({"engram":{"tier":"disk"}})";
     stored.pending = R"([{"id":"call_1"}])";
+    stored.output_modes = {"application/json", "text/plain"};
     ASSERT_TRUE(store_->create(stored));
     reopen();
     StoredTask again = found("t1");
     EXPECT_EQ(again.task, stored.task);
     EXPECT_EQ(again.pending, stored.pending);
+    EXPECT_EQ(again.output_modes, stored.output_modes);
     EXPECT_EQ(again.agent, "analyst");
     EXPECT_EQ(again.memory, "a2a-1");
     again.task.history.push_back(says("m2", "yes"));

@@ -7,7 +7,7 @@
 // stored as soon as it can be. Subscribers see a task's events in one order, beginning with the task as it is (a2a_streams.h
 // writes them).
 //
-// What was running when the process died is failed when the file is opened again, and says so.
+// What was running when the process died is failed when the file is opened again, and says so; what had not begun begins then.
 //
 // Thread-safe.
 #pragma once
@@ -62,7 +62,7 @@ class A2aTasks {
         RunAgent run;
         bool test_mode = false;
     };
-    // Fails what was running when the last process ended, and removes what is old.
+    // Fails what was running when the last process ended, begins with what waited then, and removes what is old.
     static Result<std::unique_ptr<A2aTasks>> start(Parts parts);
     ~A2aTasks();
 
@@ -124,6 +124,7 @@ class A2aTasks {
 
     explicit A2aTasks(Parts parts);
     Result<void> recover();
+    protocol::a2a::A2aResult<void> begin_again(const LivePointer &live);
 
     // Of a task that is known: the live one, or one that is made from the store.
     protocol::a2a::A2aResult<LivePointer> find(const A2aPlace &place, const std::string &task);

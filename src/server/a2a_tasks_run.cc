@@ -135,6 +135,7 @@ void A2aTasks::enqueue(Job job) {
         }
     }
     const std::scoped_lock lock(live->mutex);
+    live->stored.pending.clear();
     set_status(*live, TaskState::failed, agent_says(std::string(kStopped)));
 }
 
@@ -164,6 +165,7 @@ void A2aTasks::perform(const Job &job) {
     if (test_mode_ && script_of(job.message_id)) return play(job);
     {
         const std::scoped_lock lock(live.mutex);
+        live.stored.pending.clear();  // not before: a process that dies until now begins with it again
         set_status(live, TaskState::working);
         if (is_terminal(live.stored.task.status.state)) return;  // it could not be stored that it is at work
         live.held.clear();

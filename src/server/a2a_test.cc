@@ -262,6 +262,30 @@ TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
     EXPECT_EQ(task["history"].size(), 1U);
 }
 
+TEST_F(A2aTest, WhatHadNotBegunWhenTheProcessDiedBegins) {
+    ASSERT_TRUE(server_->stop(0ms));
+    server_.reset();
+    {
+        auto store = A2aTaskStore::open(home_.path() / "tasks.db");
+        ASSERT_TRUE(store) << store.error().message;
+        StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
+        stored.task = {.id = "t", .context_id = "c"};
+        stored.task.status = {.state = protocol::a2a::TaskState::submitted, .time_ms = 1'761'647'400'000};
+        stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
+        ASSERT_TRUE((*store)->create(stored));
+        stored.task.id = "approved";
+        stored.pending = R"([{"id":"call_1","name":"erase","arguments":{"file":"x"}}])";
+        stored.task.history.push_back({.id = "n", .parts = {{.content = "yes"}}});
+        ASSERT_TRUE((*store)->create(stored));
+    }
+    start();
+    for (const char *id : {"t", "approved"}) {
+        EXPECT_TRUE(http::eventually([&] { return state_of(get(id)) == "TASK_STATE_COMPLETED"; })) << get(id);
+    }
+    EXPECT_NE(answer_in(get("t")), "(none)");
+    EXPECT_EQ(answer_in(get("approved")), "It was allowed.");
+}
+
 TEST_F(A2aTest, AnEndThatCannotBeStoredIsTold) {
     obstruct(
         "CREATE TRIGGER no_room BEFORE UPDATE ON tasks WHEN new.state = 'TASK_STATE_COMPLETED'"
