@@ -6,6 +6,7 @@
 
 #include "http/public_address.h"
 #include "http/url.h"
+#include "ports/clock.h"
 
 namespace engram::server {
 
@@ -17,6 +18,14 @@ namespace {
 constexpr int kThreads = 4;
 constexpr std::chrono::seconds kLookAgain{1};
 constexpr std::chrono::seconds kTimeout{15};
+constexpr std::chrono::milliseconds kLongestPause{15 * 60 * 1000};
+constexpr int kMostDoublings = 20;
+constexpr std::int64_t kLifeMs = 24LL * 60 * 60 * 1000;
+constexpr std::uint64_t kBytesBeside =
+    1024;  // that a notification counts for beside its text, so that many small ones are bounded
+
+// A hook that says so won't take it later either.
+bool is_refusal(long status) { return status / 100 == 4 && status != 408 && status != 425 && status != 429; }
 
 http::FetchRequest post_of(const PushConfig &hook, std::string body, bool allow_private) {
     http::FetchRequest request{.url = hook.url, .headers = {}, .body = std::move(body)};
@@ -34,7 +43,7 @@ http::FetchRequest post_of(const PushConfig &hook, std::string body, bool allow_
 
 }  // namespace
 
-A2aPush::A2aPush(Options options) : options_(std::move(options)) {
+A2aPush::A2aPush(A2aTaskStore &store, Options options) : store_(store), options_(std::move(options)) {
     for (int i = 0; i < kThreads; ++i) {
         threads_.emplace_back([this](const std::stop_token &stop) { work(stop); });
     }
@@ -49,6 +58,10 @@ A2aPush::Key A2aPush::key_of(std::string_view tenant, std::string_view task, std
     return std::format("{}\n{}\n{}", tenant, task, hook);
 }
 
+void A2aPush::warn(std::string_view sentence) const {
+    if (options_.warn) options_.warn(sentence);
+}
+
 Result<void> A2aPush::check(const PushConfig &hook) const {
     ENGRAM_TRY(http::check_url(hook.url));
     if (http::parse_url(hook.url).has_user) {
@@ -57,20 +70,83 @@ Result<void> A2aPush::check(const PushConfig &hook) const {
     return options_.allow_private ? Result<void>() : http::check_public_url(hook.url);
 }
 
-void A2aPush::send(const PushConfig &hook, std::string_view tenant, std::string body) {
-    bool dropped = false;
+// --- what waits ---
+
+void A2aPush::add(const WaitingNotification &notification) {
+    Queue &queue = queues_[key_of(notification.tenant, notification.task, notification.hook)];
+    queue.tenant = notification.tenant;
+    const Waiting waiting{
+        .id = notification.id, .created_ms = notification.created_ms, .bytes = notification.body_bytes + kBytesBeside};
+    queue.waiting.push_back(waiting);
+    bytes_ += waiting.bytes;
+    bytes_of_tenant_[queue.tenant] += waiting.bytes;
+}
+
+void A2aPush::count_out(const Queue &queue, const Waiting &waiting) {
+    bytes_ -= waiting.bytes;
+    const auto of_tenant = bytes_of_tenant_.find(queue.tenant);
+    of_tenant->second -= waiting.bytes;
+    if (of_tenant->second == 0) bytes_of_tenant_.erase(of_tenant);
+}
+
+// One tenant's dead hooks don't cost another's notifications.
+A2aPush::Queue *A2aPush::oldest_of_the_fullest() {
+    const auto fullest = std::ranges::max_element(bytes_of_tenant_, {}, [](const auto &entry) { return entry.second; });
+    Queue *oldest = nullptr;
+    for (auto &[key, queue] : queues_) {
+        if (queue.tenant != fullest->first || queue.waiting.empty()) continue;
+        if (oldest == nullptr || queue.waiting.front().id < oldest->waiting.front().id) oldest = &queue;
+    }
+    return oldest;
+}
+
+std::vector<std::int64_t> A2aPush::make_room() {
+    std::vector<std::int64_t> dropped;
+    while (bytes_ > options_.max_waiting_bytes) {
+        Queue &queue = *oldest_of_the_fullest();
+        dropped.push_back(queue.waiting.front().id);
+        count_out(queue, queue.waiting.front());
+        queue.waiting.pop_front();
+    }
+    if (!dropped.empty())
+        std::erase_if(queues_, [](const auto &entry) { return entry.second.waiting.empty() && !entry.second.busy; });
+    return dropped;
+}
+
+void A2aPush::remove(std::int64_t id) {
+    if (const auto removed = store_.remove_notification(id); !removed) {
+        warn(std::format("a notification of an A2A task that is over will be sent again after the next start: {}",
+                         removed.error().message));
+    }
+}
+
+Result<void> A2aPush::restore() {
+    ENGRAM_ASSIGN(const std::vector<WaitingNotification> all, store_.waiting_notifications());
     {
         const std::scoped_lock lock(mutex_);
-        dropped = waiting_ >= kMaxWaiting;
-        if (!dropped) {
-            ++waiting_;
-            queues_[key_of(tenant, hook.task_id, hook.id)].waiting.push_back(
-                post_of(hook, std::move(body), options_.allow_private));
-        }
+        for (const WaitingNotification &notification : all) add(notification);
+    }
+    changed_.notify_all();
+    return {};
+}
+
+void A2aPush::send(const A2aNotification &stored) {
+    std::vector<std::int64_t> dropped;
+    {
+        const std::scoped_lock lock(mutex_);
+        add({.id = stored.id,
+             .tenant = stored.tenant,
+             .task = stored.hook.task_id,
+             .hook = stored.hook.id,
+             .body_bytes = stored.body.size(),
+             .created_ms = stored.created_ms});
+        dropped = make_room();
     }
     changed_.notify_one();
-    if (dropped && options_.warn) {
-        options_.warn(std::format("{} notifications of A2A tasks wait for their hooks already; one was dropped", kMaxWaiting));
+    for (const std::int64_t id : dropped) remove(id);
+    if (!dropped.empty()) {
+        warn(std::format("what A2A webhooks haven't taken yet has more than {} bytes: the oldest {} of it {} dropped",
+                         options_.max_waiting_bytes, dropped.size(), dropped.size() == 1 ? "was" : "were"));
     }
 }
 
@@ -78,7 +154,7 @@ void A2aPush::forget(std::string_view tenant, std::string_view task, std::string
     const std::scoped_lock lock(mutex_);
     const auto found = queues_.find(key_of(tenant, task, hook));
     if (found == queues_.end()) return;
-    waiting_ -= found->second.waiting.size();
+    for (const Waiting &waiting : found->second.waiting) count_out(found->second, waiting);
     found->second.waiting.clear();
     if (!found->second.busy) queues_.erase(found);
 }
@@ -88,34 +164,63 @@ bool A2aPush::idle() const {
     return queues_.empty();
 }
 
+// --- sending ---
+
 std::map<A2aPush::Key, A2aPush::Queue>::iterator A2aPush::next_due() {
     const auto now = Clock::now();
     return std::ranges::find_if(queues_, [&](const auto &entry) { return !entry.second.busy && entry.second.due <= now; });
 }
 
-void A2aPush::settle(const Key &key, bool delivered) {
+// `id` was being sent; it may have been dropped meanwhile.
+void A2aPush::settle(const Key &key, std::int64_t id, Outcome outcome) {
     const auto found = queues_.find(key);
     if (found == queues_.end()) return;
     Queue &queue = found->second;
     queue.busy = false;
-    const bool over = delivered || ++queue.attempts >= kMaxAttempts;
-    if (over && !queue.waiting.empty()) {
-        queue.waiting.pop_front();
-        --waiting_;
+    if (outcome == Outcome::again) {
+        const int doublings = std::min(queue.attempts++, kMostDoublings);
+        queue.due = Clock::now() + std::min<std::chrono::milliseconds>(options_.first_retry * (1 << doublings), kLongestPause);
+    } else {
         queue.attempts = 0;
         queue.due = {};
-    } else if (!over) {
-        queue.due = Clock::now() + options_.first_retry * (1 << (queue.attempts - 1));
+        if (!queue.waiting.empty() && queue.waiting.front().id == id) {
+            count_out(queue, queue.waiting.front());
+            queue.waiting.pop_front();
+        }
     }
     if (queue.waiting.empty()) queues_.erase(found);
 }
 
+A2aPush::Outcome A2aPush::deliver(http::Fetcher &fetcher, const Waiting &first, const std::stop_token &stop) {
+    auto stored = store_.notification(first.id);
+    if (stored && !*stored) return Outcome::over;  // forgotten
+    std::string trouble;
+    bool final = false;
+    if (stored) {
+        const std::string url = (*stored)->hook.url;
+        const auto reply = fetcher.send(post_of((*stored)->hook, std::move((*stored)->body), options_.allow_private), stop,
+                                        [](const http::FetchReply &, std::string_view) { return true; });
+        if (reply && reply->status / 100 == 2) {
+            remove(first.id);
+            return Outcome::over;
+        }
+        trouble = reply ? std::format("{} answered {}", url, reply->status) : reply.error().message;
+        // An address that isn't allowed doesn't come to be allowed.
+        final = reply ? is_refusal(reply->status) : reply.error().code == ErrorCode::invalid_argument;
+    } else {
+        trouble = stored.error().message;
+        final = stored.error().code == ErrorCode::corrupt;
+    }
+    if (stop.stop_requested()) return Outcome::again;
+    if (!final && system_clock().wall_ms() - first.created_ms < kLifeMs) return Outcome::again;
+    remove(first.id);
+    warn(std::format("a notification of an A2A task was given up: {}", trouble));
+    return Outcome::over;
+}
+
 void A2aPush::work(const std::stop_token &stop) {
     auto fetcher = http::Fetcher::create();
-    if (!fetcher) {
-        if (options_.warn) options_.warn(fetcher.error().message);
-        return;
-    }
+    if (!fetcher) return warn(fetcher.error().message);
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
         const auto due = next_due();
@@ -126,13 +231,11 @@ void A2aPush::work(const std::stop_token &stop) {
         }
         due->second.busy = true;
         const Key key = due->first;
-        const http::FetchRequest request = due->second.waiting.front();
+        const Waiting first = due->second.waiting.front();
         lock.unlock();
-        const auto reply = fetcher->send(request, stop, [](const http::FetchReply &, std::string_view) { return true; });
+        const Outcome outcome = deliver(*fetcher, first, stop);
         lock.lock();
-        // An address that isn't allowed doesn't come to be allowed.
-        const bool settled = reply ? reply->status / 100 == 2 : reply.error().code == ErrorCode::invalid_argument;
-        settle(key, settled);
+        settle(key, first.id, outcome);
     }
 }
 

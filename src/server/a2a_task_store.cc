@@ -16,7 +16,7 @@ using namespace protocol::a2a;
 using protocol::Field;
 using protocol::a2a::Message;  // not the transcript's
 
-const std::array<std::string, 1> kMigrations{R"(
+const std::array<std::string, 2> kMigrations{R"(
     CREATE TABLE tasks (
         tenant TEXT NOT NULL,
         id TEXT NOT NULL,
@@ -48,6 +48,20 @@ const std::array<std::string, 1> kMigrations{R"(
         hook TEXT NOT NULL,
         PRIMARY KEY (tenant, task, id)
     ) STRICT, WITHOUT ROWID;
+)",
+                                             R"(
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        task TEXT NOT NULL,
+        hook TEXT NOT NULL,
+        version TEXT NOT NULL,
+        config TEXT NOT NULL,
+        body TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX outbox_by_hook ON outbox (tenant, task, hook);
 )"};
 
 constexpr std::size_t kMaxJsonBytes = 256UZ << 20U;
@@ -60,6 +74,7 @@ std::string body_of(const StoredTask &stored) {
     const Task &task = stored.task;
     OrderedJson body{{"artifacts", OrderedJson::array()}, {"metadata", task.metadata}, {"pending", stored.pending}};
     if (task.status.message) body["message"] = message_json(*task.status.message, WireVersion::v1_0);
+    if (!stored.output_modes.empty()) body["outputModes"] = stored.output_modes;
     for (const Artifact &artifact : task.artifacts) body["artifacts"].push_back(artifact_json(artifact, WireVersion::v1_0));
     return dump(body);
 }
@@ -82,6 +97,27 @@ std::int64_t checksum_of(std::string_view tenant, std::string_view task, std::in
     return RowChecksum().text(tenant).text(task).integer(ordinal).text(message).value();
 }
 
+std::string_view version_of(const PushConfig &hook) { return hook.dialect == WireVersion::v1_0 ? "1.0" : "0.3"; }
+
+// Of a stored configuration; nothing: it is damaged.
+std::optional<PushConfig> hook_of(std::string_view version, std::string_view config) {
+    const auto json = parse_bounded_json(config, kMaxJsonBytes);
+    if (!json) return std::nullopt;
+    auto hook = read_new_push_config(Field(*json), version == "1.0" ? WireVersion::v1_0 : WireVersion::v0_3);
+    if (!hook) return std::nullopt;
+    return std::move(*hook);
+}
+
+// A row of the outbox.
+struct OutboxRow {
+    std::string_view tenant, task, hook, version, config, body;
+    std::int64_t created_ms = 0;
+
+    std::int64_t checksum() const {
+        return RowChecksum().text(tenant).text(task).text(hook).text(version).text(config).text(body).integer(created_ms).value();
+    }
+};
+
 Error damaged(std::string_view id) {
     return {
         .code = ErrorCode::corrupt,
@@ -93,6 +129,12 @@ A2aResult<void> read_body(const Field &body, StoredTask &stored) {
     ENGRAM_ASSIGN(stored.task.metadata, body["metadata"].text_or(""));
     if (body["message"].present()) {
         ENGRAM_ASSIGN(stored.task.status.message, read_message(body["message"], WireVersion::v1_0));
+    }
+    if (body["outputModes"].present()) {
+        for (const Field &element : body["outputModes"].elements()) {
+            ENGRAM_ASSIGN(std::string mode, element.text());
+            stored.output_modes.push_back(std::move(mode));
+        }
     }
     for (const Field &element : body["artifacts"].elements()) {
         ENGRAM_ASSIGN(Artifact artifact, read_artifact(element, WireVersion::v1_0));
@@ -149,8 +191,17 @@ Result<void> A2aTaskStore::prepare() {
     ENGRAM_TRY(make(put_hook_, "INSERT OR REPLACE INTO hooks (tenant, task, id, version, hook) VALUES (?1, ?2, ?3, ?4, ?5)"));
     ENGRAM_TRY(make(hooks_, "SELECT version, hook FROM hooks WHERE tenant = ?1 AND task = ?2 ORDER BY id"));
     ENGRAM_TRY(make(remove_hook_, "DELETE FROM hooks WHERE tenant = ?1 AND task = ?2 AND id = ?3"));
-    return make(unfinished_,
-                std::format("SELECT {} FROM tasks WHERE state IN ('TASK_STATE_SUBMITTED', 'TASK_STATE_WORKING')", kColumns));
+    ENGRAM_TRY(make(put_notification_,
+                    "INSERT INTO outbox (tenant, task, hook, version, config, body, created_ms, checksum)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id"));
+    ENGRAM_TRY(make(waiting_, "SELECT id, tenant, task, hook, length(CAST(body AS BLOB)), created_ms FROM outbox ORDER BY id"));
+    ENGRAM_TRY(
+        make(notification_, "SELECT tenant, task, hook, version, config, body, created_ms, checksum FROM outbox WHERE id = ?1"));
+    ENGRAM_TRY(make(remove_notification_, "DELETE FROM outbox WHERE id = ?1"));
+    ENGRAM_TRY(make(remove_notifications_, "DELETE FROM outbox WHERE tenant = ?1 AND task = ?2 AND hook = ?3"));
+    return make(unfinished_, std::format("SELECT {} FROM tasks WHERE state IN ('TASK_STATE_SUBMITTED', 'TASK_STATE_WORKING')"
+                                         " ORDER BY status_ms, rowid",
+                                         kColumns));
 }
 
 Result<void> A2aTaskStore::put_messages(const StoredTask &stored, std::size_t known) {
@@ -180,7 +231,7 @@ Result<void> A2aTaskStore::create(const StoredTask &stored) {
     return transaction.commit();
 }
 
-Result<void> A2aTaskStore::update(const StoredTask &stored, std::size_t known) {
+Result<void> A2aTaskStore::update(const StoredTask &stored, std::size_t known, std::span<A2aNotification> notifications) {
     const std::scoped_lock lock(mutex_);
     ENGRAM_ASSIGN(auto transaction, sqlite::Transaction::begin(database_, sqlite::Transaction::Kind::write));
     const std::string body = body_of(stored);
@@ -189,6 +240,7 @@ Result<void> A2aTaskStore::update(const StoredTask &stored, std::size_t known) {
                         stored.task.status.time_ms, body, checksum_of(stored, body), stored.memory)
                    .finish());
     ENGRAM_TRY(put_messages(stored, known));
+    for (A2aNotification &notification : notifications) ENGRAM_TRY(put_notification(notification));
     return transaction.commit();
 }
 
@@ -280,9 +332,7 @@ Result<A2aTaskStore::Page> A2aTaskStore::list(const Query &query) {
 
 Result<void> A2aTaskStore::put_hook(std::string_view tenant, const PushConfig &hook) {
     const std::scoped_lock lock(mutex_);
-    return put_hook_
-        .run(tenant, hook.task_id, hook.id, hook.dialect == WireVersion::v1_0 ? "1.0" : "0.3", dump(push_config_json(hook)))
-        .finish();
+    return put_hook_.run(tenant, hook.task_id, hook.id, version_of(hook), dump(push_config_json(hook))).finish();
 }
 
 Result<std::vector<PushConfig>> A2aTaskStore::hooks(std::string_view tenant, std::string_view task) {
@@ -291,16 +341,79 @@ Result<std::vector<PushConfig>> A2aTaskStore::hooks(std::string_view tenant, std
     for (auto run = hooks_.run(tenant, task);;) {
         ENGRAM_ASSIGN(const bool more, run.next());
         if (!more) return list;
-        const auto json = parse_bounded_json(run.text(1), kMaxJsonBytes);
-        if (!json) continue;  // a damaged one
-        auto hook = read_new_push_config(Field(*json), run.text(0) == "1.0" ? WireVersion::v1_0 : WireVersion::v0_3);
+        auto hook = hook_of(run.text(0), run.text(1));  // a damaged one is left out
         if (hook) list.push_back(std::move(*hook));
     }
 }
 
 Result<void> A2aTaskStore::remove_hook(std::string_view tenant, std::string_view task, std::string_view id) {
     const std::scoped_lock lock(mutex_);
-    return remove_hook_.run(tenant, task, id).finish();
+    ENGRAM_ASSIGN(auto transaction, sqlite::Transaction::begin(database_, sqlite::Transaction::Kind::write));
+    ENGRAM_TRY(remove_hook_.run(tenant, task, id).finish());
+    ENGRAM_TRY(remove_notifications_.run(tenant, task, id).finish());
+    return transaction.commit();
+}
+
+// --- what webhooks are to be told ---
+
+Result<void> A2aTaskStore::put_notification(A2aNotification &notification) {
+    const PushConfig &hook = notification.hook;
+    const std::string config = dump(push_config_json(hook));
+    const OutboxRow row{.tenant = notification.tenant,
+                        .task = hook.task_id,
+                        .hook = hook.id,
+                        .version = version_of(hook),
+                        .config = config,
+                        .body = notification.body,
+                        .created_ms = notification.created_ms};
+    auto run =
+        put_notification_.run(row.tenant, row.task, row.hook, row.version, row.config, row.body, row.created_ms, row.checksum());
+    ENGRAM_TRY(run.next());
+    notification.id = run.integer(0);
+    return run.finish();
+}
+
+Result<std::vector<WaitingNotification>> A2aTaskStore::waiting_notifications() {
+    const std::scoped_lock lock(mutex_);
+    std::vector<WaitingNotification> all;
+    for (auto run = waiting_.run();;) {
+        ENGRAM_ASSIGN(const bool more, run.next());
+        if (!more) return all;
+        all.push_back({.id = run.integer(0),
+                       .tenant = std::string(run.text(1)),
+                       .task = std::string(run.text(2)),
+                       .hook = std::string(run.text(3)),
+                       .body_bytes = static_cast<std::uint64_t>(run.integer(4)),
+                       .created_ms = run.integer(5)});
+    }
+}
+
+Result<std::optional<A2aNotification>> A2aTaskStore::notification(std::int64_t id) {
+    const std::scoped_lock lock(mutex_);
+    auto run = notification_.run(id);
+    ENGRAM_ASSIGN(const bool found, run.next());
+    if (!found) return std::nullopt;
+    const OutboxRow row{.tenant = run.text(0),
+                        .task = run.text(1),
+                        .hook = run.text(2),
+                        .version = run.text(3),
+                        .config = run.text(4),
+                        .body = run.text(5),
+                        .created_ms = run.integer(6)};
+    auto hook = hook_of(row.version, row.config);
+    if (run.integer(7) != row.checksum() || !hook) {
+        return fail(ErrorCode::corrupt, std::format("a notification of the task \"{}\" is damaged: it can't be sent", row.task));
+    }
+    return A2aNotification{.id = id,
+                           .tenant = std::string(row.tenant),
+                           .hook = std::move(*hook),
+                           .body = std::string(row.body),
+                           .created_ms = row.created_ms};
+}
+
+Result<void> A2aTaskStore::remove_notification(std::int64_t id) {
+    const std::scoped_lock lock(mutex_);
+    return remove_notification_.run(id).finish();
 }
 
 Result<std::vector<StoredTask>> A2aTaskStore::unfinished() {

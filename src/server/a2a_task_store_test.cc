@@ -56,11 +56,13 @@ TEST_F(A2aTaskStoreTest, ATaskIsFoundAgainAsItWas) {
     stored.task.artifacts.push_back({.id = "answer", .name = "answer", .parts = stored.task.history[0].parts});
     stored.task.metadata = R"({"engram":{"tier":"disk"}})";
     stored.pending = R"([{"id":"call_1"}])";
+    stored.output_modes = {"application/json", "text/plain"};
     ASSERT_TRUE(store_->create(stored));
     reopen();
     StoredTask again = found("t1");
     EXPECT_EQ(again.task, stored.task);
     EXPECT_EQ(again.pending, stored.pending);
+    EXPECT_EQ(again.output_modes, stored.output_modes);
     EXPECT_EQ(again.agent, "analyst");
     EXPECT_EQ(again.memory, "a2a-1");
     again.task.history.push_back(says("m2", "yes"));
@@ -206,6 +208,51 @@ TEST_F(A2aTaskStoreTest, HooksKeepTheirSecretsAndTheirVersion) {
     ASSERT_TRUE(store_->remove_hook("red", "t", "h"));
     ASSERT_TRUE(store_->remove_hook("red", "t", "h"));
     EXPECT_TRUE(store_->hooks("red", "t")->empty());
+}
+
+TEST_F(A2aTaskStoreTest, WhatHooksAreToBeToldStaysUntilItIsRemoved) {
+    StoredTask stored = task("t", 10);
+    ASSERT_TRUE(store_->create(stored));
+    PushConfig hook{.task_id = "t", .id = "h", .url = "http://example.com", .token = "k"};
+    hook.authentication = {.scheme = "Bearer", .credentials = "s"};
+    PushConfig older = hook;
+    older.id = "o";
+    older.dialect = WireVersion::v0_3;
+    for (const PushConfig &one : {hook, older}) ASSERT_TRUE(store_->put_hook("red", one));
+    std::vector<A2aNotification> told{{.tenant = "red", .hook = hook, .body = "first", .created_ms = 7},
+                                      {.tenant = "red", .hook = older, .body = "second", .created_ms = 8},
+                                      {.tenant = "red", .hook = hook, .body = "third ü", .created_ms = 9}};
+    ASSERT_TRUE(store_->update(stored, 1, told));
+    reopen();
+    const auto waiting = store_->waiting_notifications();
+    ASSERT_TRUE(waiting) << why(waiting);
+    ASSERT_EQ(waiting->size(), 3U);
+    for (std::size_t i = 0; i < told.size(); ++i) {
+        EXPECT_EQ((*waiting)[i].id, told[i].id);
+        EXPECT_EQ((*waiting)[i].body_bytes, told[i].body.size());
+        const auto found = store_->notification(told[i].id);
+        ASSERT_TRUE(found && *found) << why(found);
+        EXPECT_EQ((*found)->hook, told[i].hook);
+        EXPECT_EQ((*found)->body, told[i].body);
+        EXPECT_EQ((*found)->created_ms, told[i].created_ms);
+    }
+    ASSERT_TRUE(store_->remove_hook("red", "t", "o"));
+    EXPECT_FALSE(store_->notification(told[1].id)->has_value());
+    ASSERT_TRUE(store_->remove_notification(told[0].id));
+    ASSERT_EQ(store_->waiting_notifications()->size(), 1U);
+    store_.reset();
+    tamper("UPDATE outbox SET body = 'another'");
+    reopen();
+    EXPECT_EQ(code_of(store_->notification(told[2].id)), ErrorCode::corrupt);
+}
+
+TEST_F(A2aTaskStoreTest, AFileWithoutAnOutboxGetsOne) {
+    ASSERT_TRUE(store_->create(task("t1", 10)));
+    store_.reset();
+    tamper("DROP TABLE outbox; PRAGMA user_version = 1");
+    reopen();
+    EXPECT_EQ(found("t1").task.history.size(), 1U);
+    EXPECT_TRUE(store_->waiting_notifications()->empty());
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ A2aTasks::A2aTasks(Parts parts)
       run_(std::move(parts.run)),
       test_mode_(parts.test_mode),
       push_(std::move(parts.push)),
-      pool_("a2a-task", app_.options().max_waiting + app_.options().manager.model.max_running) {}
+      pool_("a2a-task", app_.options().max_waiting + app_.options().manager.model.max_running),
+      keeper_([this](const std::stop_token &stop) { keep_saving(stop); }) {}
 
 A2aTasks::~A2aTasks() { stop(std::chrono::milliseconds(0)); }
 
@@ -90,17 +91,53 @@ Result<std::unique_ptr<A2aTasks>> A2aTasks::start(Parts parts) {
 }
 
 Result<void> A2aTasks::recover() {
+    ENGRAM_TRY(push_->restore());
     ENGRAM_ASSIGN(std::vector<StoredTask> unfinished, store_->unfinished());
     for (StoredTask &stored : unfinished) {
-        Live live;
-        live.known_messages = stored.task.history.size();
-        live.stored = std::move(stored);
-        const std::scoped_lock lock(live.mutex);
-        set_status(live, TaskState::failed,
-                   agent_says("The server ended before the task was done. What the agent had answered until then in earlier "
-                              "tasks of this context is kept; send the message again."));
+        const auto live = std::make_shared<Live>();
+        live->known_messages = stored.task.history.size();
+        live->stored = std::move(stored);
+        std::string why =
+            "The server ended before the task was done. What the agent had answered until then in earlier tasks of this context "
+            "is kept; send the message again.";
+        if (live->stored.task.status.state == TaskState::submitted) {
+            const auto begun = begin_again(live);
+            if (begun) continue;
+            why =
+                std::format("The server ended before the task was begun, and it can't be begun now ({}); send the message again.",
+                            begun.error().message);
+        }
+        const std::scoped_lock lock(live->mutex);
+        set_status(*live, TaskState::failed, agent_says(std::move(why)));
     }
     return store_->remove_old(system_clock().wall_ms() - kTaskLifeMs);
+}
+
+// Nothing has been said to the agent yet, so that it is as if the task's last message came now.
+A2aResult<void> A2aTasks::begin_again(const LivePointer &live) {
+    const StoredTask &stored = live->stored;
+    if (stored.task.history.empty()) {
+        return std::unexpected(A2aError(A2aErrorKind::internal, "its message isn't there", stored.task.id));
+    }
+    const SendRequest request{.message = stored.task.history.back(), .accepted_output_modes = stored.output_modes};
+    ENGRAM_ASSIGN(RunRequest run, prepare_run(*live, request));
+    ENGRAM_ASSIGN(ModelHost::Use model, from_engine(app_.models().use()));
+    ENGRAM_ASSIGN(AgentManager *const agents, from_engine(model.agents_of(stored.tenant)));
+    auto caller =
+        std::make_shared<Caller>(Caller{.tenant = stored.tenant, .scopes = {}, .model = std::move(model), .agents = agents});
+    ENGRAM_ASSIGN(App::Place admitted, app_.admit(*caller));
+    live->running = true;
+    {
+        const std::scoped_lock lock(mutex_);
+        live_[{stored.tenant, stored.task.id}] = live;
+    }
+    enqueue({.live = live,
+             .caller = std::move(caller),
+             .place = std::make_shared<App::Place>(std::move(admitted)),
+             .run = std::move(run),
+             .message_id = request.message.id,
+             .wants_trace = wants_trace(request.message.metadata)});
+    return {};
 }
 
 void A2aTasks::stop(std::chrono::milliseconds drain) {
@@ -113,6 +150,10 @@ void A2aTasks::stop(std::chrono::milliseconds drain) {
     }
     streams_.end_all();
     pool_.stop();
+    if (!keeper_.joinable()) return;
+    keeper_.request_stop();
+    keeper_.join();
+    save_unsaved();  // for the last time
 }
 
 // --- whose tasks ---
@@ -147,7 +188,7 @@ void A2aTasks::forget_if_idle(const Key &key) {
     if (found == live_.end()) return;
     const LivePointer live = found->second;
     const std::unique_lock task_lock(live->mutex, std::try_to_lock);  // whoever has it comes by here later
-    const bool idle = task_lock && !live->running && live->subscribers.empty() && live->waiting.empty();
+    const bool idle = task_lock && !live->running && !live->unsaved && live->subscribers.empty() && live->waiting.empty();
     if (idle && live.use_count() == 2) live_.erase(found);  // the map's and ours
 }
 
@@ -279,6 +320,7 @@ A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest
     ENGRAM_ASSIGN(App::Place admitted, app_.admit(caller));
     request.message.task_id = stored.task.id;
     request.message.context_id = stored.task.context_id;
+    stored.output_modes = std::move(request.accepted_output_modes);
     Job job{.live = live,
             .caller = std::make_shared<Caller>(std::move(caller)),
             .place = std::make_shared<App::Place>(std::move(admitted)),
@@ -297,13 +339,11 @@ A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest
             return added;
         }
     }
-    live->running = true;
-    if (!named.empty()) {
-        set_status(*live, TaskState::submitted);  // what it asked goes into the history, before the answer to it
-        stored.task.history.push_back(std::move(request.message));
-        stored.pending.clear();
-        save(*live);
+    if (!named.empty()) {  // what it asked goes into the history, before the answer to it
+        if (const auto taken = put_status(*live, TaskState::submitted, {}, &request.message); !taken) return from_engine(taken);
+        tell_status(*live);
     }
+    live->running = true;
     {
         const std::scoped_lock lock(mutex_);
         live_[{stored.tenant, stored.task.id}] = live;

@@ -3,9 +3,11 @@
 // A task runs on a thread of the pool here, whether or not its client waits for it, and is counted among the requests to the
 // model all that time. Tasks whose conversation is the same agent's run one after the other, in the order in which they came.
 // Each change of a task's status is on disk before anybody hears of it; pieces of an answer are told as they come and are on disk
-// when the task is. Subscribers see a task's events in one order, beginning with the task as it is (a2a_streams.h writes them).
+// when the task is. A task whose change can't be stored is failed, which is what it would be after the next start, and that is
+// stored as soon as it can be. Subscribers see a task's events in one order, beginning with the task as it is (a2a_streams.h
+// writes them).
 //
-// What was running when the process died is failed when the file is opened again, and says so.
+// What was running when the process died is failed when the file is opened again, and says so; what had not begun begins then.
 //
 // Thread-safe.
 #pragma once
@@ -22,6 +24,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "engram/teams.h"
@@ -55,11 +58,11 @@ class A2aTasks {
     struct Parts {
         App &app;
         std::unique_ptr<A2aTaskStore> store;
-        std::unique_ptr<A2aPush> push;
+        std::unique_ptr<A2aPush> push;  // of that store
         RunAgent run;
         bool test_mode = false;
     };
-    // Fails what was running when the last process ended, and removes what is old.
+    // Fails what was running when the last process ended, begins with what waited then, and removes what is old.
     static Result<std::unique_ptr<A2aTasks>> start(Parts parts);
     ~A2aTasks();
 
@@ -94,7 +97,7 @@ class A2aTasks {
         bool ends_when_interrupted = true;
     };
     // A task that runs, or that somebody watches.
-    struct Live {
+    struct Live : std::enable_shared_from_this<Live> {
         std::mutex mutex;  // for what follows
         StoredTask stored;
         std::size_t known_messages = 0;  // of the history, in the store
@@ -102,8 +105,10 @@ class A2aTasks {
         std::vector<A2aListener> waiting;
         std::stop_source stop;
         bool running = false;
-        std::string held;    // of the answer: the piece that isn't told yet, because it may be the last one
-        bool begun = false;  // the answer: there is an artifact to append to
+        std::string held;                     // of the answer: the piece that isn't told yet, because it may be the last one
+        bool begun = false;                   // the answer: there is an artifact to append to
+        bool unsaved = false;                 // the store has an earlier state
+        std::vector<A2aNotification> untold;  // what its webhooks will be told when that is in the store
     };
     using LivePointer = std::shared_ptr<Live>;
     struct Job {
@@ -119,6 +124,7 @@ class A2aTasks {
 
     explicit A2aTasks(Parts parts);
     Result<void> recover();
+    protocol::a2a::A2aResult<void> begin_again(const LivePointer &live);
 
     // Of a task that is known: the live one, or one that is made from the store.
     protocol::a2a::A2aResult<LivePointer> find(const A2aPlace &place, const std::string &task);
@@ -139,14 +145,25 @@ class A2aTasks {
     void end_run(Live &live, const Result<RunResult> &result, const RunRequest &request);
     void end_with(Live &live, const RunResult &result, const RunRequest &request);
 
+    void save_unsaved();
+    void keep_saving(const std::stop_token &stop);
+
     // With the task's mutex held.
+    // Stores the status, and tells of it; where it can't be stored the task is failed.
     void set_status(Live &live, protocol::a2a::TaskState state, std::optional<protocol::a2a::Message> message = {});
+    // Changes and stores it, with the client's message `said`; on an error all is as it was, and nobody has heard of it.
+    Result<void> put_status(Live &live, protocol::a2a::TaskState state, std::optional<protocol::a2a::Message> message,
+                            const protocol::a2a::Message *said = nullptr);
+    void change_status(Live &live, protocol::a2a::TaskState state, std::optional<protocol::a2a::Message> message,
+                       const protocol::a2a::Message *said);
+    void tell_status(Live &live);
     void add_piece(Live &live, std::string text);
     void finish_answer(Live &live, const std::string &text, AnswerFormat format);
     void put_artifact(Live &live, protocol::a2a::ArtifactUpdate update);
     void publish(Live &live, const protocol::a2a::StreamEvent &event);
-    void save(Live &live);
-    void tell_hooks(const Live &live, const protocol::a2a::StreamEvent &event);
+    Result<void> put(Live &live);
+    void save(Live &live);                                                 // now, or as soon as the store takes it
+    void tell_hooks(Live &live, const protocol::a2a::StreamEvent &event);  // with the next that is saved
     void release(Live &live);  // of those who wait for it: it is over, or needs a message
 
     App &app_;
@@ -156,14 +173,17 @@ class A2aTasks {
 
     std::mutex mutex_;  // for what follows; never held while a task's is taken
     std::condition_variable changed_;
+    std::condition_variable_any unsaved_changed_;
     std::map<Key, LivePointer> live_;
     std::map<std::string, std::deque<Job>> lines_;  // by the agent whose conversation it is; the first of each runs
     bool stopping_ = false;
+    bool some_unsaved_ = false;
     std::uint64_t made_ = 0;  // tasks; old ones are removed now and then
 
     const std::unique_ptr<A2aPush> push_;
     A2aStreams streams_;
-    http::WorkerPool pool_;  // last: its threads use everything above
+    http::WorkerPool pool_;  // last, with the next: their threads use everything above
+    std::jthread keeper_;    // saves what could not be saved
 };
 
 }  // namespace engram::server

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::string_view kStopped = "The server was stopped before the task was done; send the message again.";
 
+constexpr std::chrono::seconds kSaveAgain{1};  // what the store didn't take
 constexpr std::size_t kMaxTraceBytes = 64UZ << 10U;
 
 std::string dump(const OrderedJson &json) { return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace); }
@@ -40,6 +41,10 @@ std::string reason(const RunResult &result) {
         case RunEnd::cancelled: break;
     }
     return std::string(kStopped);
+}
+
+StatusUpdate status_of(const Task &task) {
+    return {.task_id = task.id, .context_id = task.context_id, .status = task.status, .metadata = task.metadata};
 }
 
 const std::string *text_in(const Artifact &artifact) {
@@ -130,6 +135,7 @@ void A2aTasks::enqueue(Job job) {
         }
     }
     const std::scoped_lock lock(live->mutex);
+    live->stored.pending.clear();
     set_status(*live, TaskState::failed, agent_says(std::string(kStopped)));
 }
 
@@ -159,7 +165,9 @@ void A2aTasks::perform(const Job &job) {
     if (test_mode_ && script_of(job.message_id)) return play(job);
     {
         const std::scoped_lock lock(live.mutex);
+        live.stored.pending.clear();  // not before: a process that dies until now begins with it again
         set_status(live, TaskState::working);
+        if (is_terminal(live.stored.task.status.state)) return;  // it could not be stored that it is at work
         live.held.clear();
         live.begun = false;
     }
@@ -237,28 +245,104 @@ void A2aTasks::play(const Job &job) {
 // --- what changes a task; its mutex is held ---
 
 void A2aTasks::set_status(Live &live, TaskState state, std::optional<Message> message) {
+    if (const auto done = put_status(live, state, message); !done) {
+        if (state != TaskState::failed) {
+            message =
+                agent_says(std::format("The task's state could not be stored ({}), so that it counts as failed. What the "
+                                       "agent has answered may be in its memory.",
+                                       done.error().message));
+        }
+        change_status(live, TaskState::failed, std::move(message), nullptr);
+        save(live);
+    }
+    tell_status(live);
+}
+
+void A2aTasks::change_status(Live &live, TaskState state, std::optional<Message> message, const Message *said) {
     Task &task = live.stored.task;
-    if (task.status.message) task.history.push_back(std::move(*task.status.message));
+    if (task.status.message) task.history.push_back(*task.status.message);
+    if (said != nullptr) task.history.push_back(*said);
     if (message) {
         message->task_id = task.id;
         message->context_id = task.context_id;
     }
     task.status = {
         .state = state, .message = std::move(message), .time_ms = std::max(system_clock().wall_ms(), task.status.time_ms)};
-    save(live);
-    const StatusUpdate update{
-        .task_id = task.id, .context_id = task.context_id, .status = task.status, .metadata = task.metadata};
-    publish(live, update);
-    tell_hooks(live, update);
-    if (is_terminal(state) || is_interrupted(state)) release(live);
+    tell_hooks(live, status_of(task));
+}
+
+Result<void> A2aTasks::put_status(Live &live, TaskState state, std::optional<Message> message, const Message *said) {
+    Task &task = live.stored.task;
+    const TaskStatus before = task.status;
+    const std::size_t messages = task.history.size();
+    const std::size_t untold = live.untold.size();
+    change_status(live, state, std::move(message), said);
+    auto stored = put(live);
+    if (stored) return {};
+    task.status = before;
+    task.history.erase(task.history.begin() + static_cast<std::ptrdiff_t>(messages), task.history.end());
+    live.untold.erase(live.untold.begin() + static_cast<std::ptrdiff_t>(untold), live.untold.end());
+    return stored;
+}
+
+void A2aTasks::tell_status(Live &live) {
+    const Task &task = live.stored.task;
+    publish(live, status_of(task));
+    if (is_terminal(task.status.state) || is_interrupted(task.status.state)) release(live);
+}
+
+Result<void> A2aTasks::put(Live &live) {
+    const auto stored = store_->update(live.stored, live.known_messages, live.untold);
+    if (!stored) {
+        if (!live.unsaved && app_.options().warn) {
+            app_.options().warn(std::format("the state of an A2A task could not be stored: {}", stored.error().message));
+        }
+        return stored;
+    }
+    live.known_messages = live.stored.task.history.size();
+    live.unsaved = false;
+    for (const A2aNotification &notification : std::exchange(live.untold, {})) push_->send(notification);
+    return {};
 }
 
 void A2aTasks::save(Live &live) {
-    const auto saved = store_->update(live.stored, live.known_messages);
-    if (saved) {
-        live.known_messages = live.stored.task.history.size();
-    } else if (app_.options().warn) {
-        app_.options().warn(std::format("the state of an A2A task could not be stored: {}", saved.error().message));
+    if (put(live)) return;
+    live.unsaved = true;
+    {
+        const std::scoped_lock lock(mutex_);
+        live_.try_emplace({live.stored.tenant, live.stored.task.id}, live.shared_from_this());  // what clients are shown
+        some_unsaved_ = true;
+    }
+    unsaved_changed_.notify_one();
+}
+
+void A2aTasks::save_unsaved() {
+    std::vector<LivePointer> all;
+    {
+        const std::scoped_lock lock(mutex_);
+        some_unsaved_ = false;
+        for (const auto &[key, live] : live_) all.push_back(live);
+    }
+    for (LivePointer &live : all) {
+        const Key key(live->stored.tenant, live->stored.task.id);
+        {
+            const std::scoped_lock lock(live->mutex);
+            if (!live->unsaved) continue;
+            save(*live);
+        }
+        live.reset();
+        forget_if_idle(key);
+    }
+}
+
+void A2aTasks::keep_saving(const std::stop_token &stop) {
+    while (!stop.stop_requested()) {
+        {
+            std::unique_lock lock(mutex_);
+            if (!unsaved_changed_.wait(lock, stop, [this] { return some_unsaved_; })) return;
+            unsaved_changed_.wait_for(lock, stop, kSaveAgain, [] { return false; });
+        }
+        if (!stop.stop_requested()) save_unsaved();
     }
 }
 
@@ -307,16 +391,21 @@ void A2aTasks::publish(Live &live, const StreamEvent &event) {
     for (const Subscriber &subscriber : live.subscribers) streams_.write(subscriber.stream, subscriber.frame(event));
 }
 
-void A2aTasks::tell_hooks(const Live &live, const StreamEvent &event) {
+void A2aTasks::tell_hooks(Live &live, const StreamEvent &event) {
     const StoredTask &stored = live.stored;
-    const auto hooks = store_->hooks(stored.tenant, stored.task.id);
+    auto hooks = store_->hooks(stored.tenant, stored.task.id);
     if (!hooks) return;  // what can't be read has been told when the task was stored
-    for (const PushConfig &hook : *hooks) {
+    const std::int64_t now = system_clock().wall_ms();
+    for (PushConfig &hook : *hooks) {
+        std::string body;
         if (hook.dialect == WireVersion::v1_0) {
-            push_->send(hook, stored.tenant, dump(event_json(event, WireVersion::v1_0)));
+            body = dump(event_json(event, WireVersion::v1_0));
         } else if (std::holds_alternative<StatusUpdate>(event)) {
-            push_->send(hook, stored.tenant, dump(task_json(stored.task, WireVersion::v0_3)));
+            body = dump(task_json(stored.task, WireVersion::v0_3));
+        } else {
+            continue;
         }
+        live.untold.push_back({.tenant = stored.tenant, .hook = std::move(hook), .body = std::move(body), .created_ms = now});
     }
 }
 

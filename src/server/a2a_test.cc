@@ -262,6 +262,64 @@ TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
     EXPECT_EQ(task["history"].size(), 1U);
 }
 
+TEST_F(A2aTest, WhatHadNotBegunWhenTheProcessDiedBegins) {
+    ASSERT_TRUE(server_->stop(0ms));
+    server_.reset();
+    {
+        auto store = A2aTaskStore::open(home_.path() / "tasks.db");
+        ASSERT_TRUE(store) << store.error().message;
+        StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
+        stored.task = {.id = "t", .context_id = "c"};
+        stored.task.status = {.state = protocol::a2a::TaskState::submitted, .time_ms = 1'761'647'400'000};
+        stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
+        ASSERT_TRUE((*store)->create(stored));
+        stored.task.id = "approved";
+        stored.pending = R"([{"id":"call_1","name":"erase","arguments":{"file":"x"}}])";
+        stored.task.history.push_back({.id = "n", .parts = {{.content = "yes"}}});
+        ASSERT_TRUE((*store)->create(stored));
+    }
+    start();
+    for (const char *id : {"t", "approved"}) {
+        EXPECT_TRUE(http::eventually([&] { return state_of(get(id)) == "TASK_STATE_COMPLETED"; })) << get(id);
+    }
+    EXPECT_NE(answer_in(get("t")), "(none)");
+    EXPECT_EQ(answer_in(get("approved")), "It was allowed.");
+}
+
+TEST_F(A2aTest, AnEndThatCannotBeStoredIsTold) {
+    obstruct(
+        "CREATE TRIGGER no_room BEFORE UPDATE ON tasks WHEN new.state = 'TASK_STATE_COMPLETED'"
+        " BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    const Answer streamed = ask("POST", "/a2a/message:stream", {{"message", message("hello")}});
+    EXPECT_FALSE(streamed.text.contains("TASK_STATE_COMPLETED"));
+    const std::vector<OrderedJson> events = events_in(streamed.text);
+    const OrderedJson last = events.back()["statusUpdate"];
+    ASSERT_EQ(state_of(last), "TASK_STATE_FAILED") << streamed.text;
+    EXPECT_NE(last["status"]["message"]["parts"][0]["text"].get<std::string>().find("could not be stored"), std::string::npos);
+    const OrderedJson task = get(last["taskId"]);
+    restart();
+    EXPECT_EQ(get(last["taskId"]), task) << "what was told is what there is";
+}
+
+TEST_F(A2aTest, WhatIsToldWithoutRoomIsStoredWhenThereIsSome) {
+    const OrderedJson asks = send("approve");
+    obstruct("CREATE TRIGGER no_room BEFORE UPDATE ON tasks BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    EXPECT_TRUE(call("SendMessage", {{"message", message("yes", {{"taskId", asks["id"]}})}}).contains("error"));
+    EXPECT_EQ(get(asks["id"]), asks) << "it waits as before";
+    const OrderedJson task = send("hello");
+    EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
+    EXPECT_EQ(get(task["id"]), task);
+    obstruct("DROP TRIGGER no_room");
+    const auto stored_state = [&] {
+        const auto store = A2aTaskStore::open(home_.path() / "tasks.db");
+        if (!store) return protocol::a2a::TaskState::submitted;
+        const auto stored = (*store)->find("default", task["id"].get<std::string>());
+        return stored && *stored ? (*stored)->task.status.state : protocol::a2a::TaskState::submitted;
+    };
+    EXPECT_TRUE(http::eventually([&] { return stored_state() == protocol::a2a::TaskState::failed; }));
+    EXPECT_EQ(answer_in(send("yes", {{"taskId", asks["id"]}})), "It was allowed.");
+}
+
 TEST_F(A2aTest, AFailureIsTheTasksAndSaysWhy) {
     const OrderedJson task = send("fail");
     EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
@@ -335,109 +393,6 @@ TEST_F(A2aTest, AnotherTenantsTaskDoesNotExist) {
     const Answer card = ask("GET", "/.well-known/agent-card.json");
     EXPECT_EQ(card.status, 200) << "the card is for everybody";
     EXPECT_TRUE(card.json.contains("securityRequirements"));
-}
-
-// --- webhooks ---
-
-class A2aPushTest : public A2aTest {
-  protected:
-    A2aPushTest() { options_.a2a_private_hooks = true; }
-    void SetUp() override {
-        hooks_ = http::start_server(
-            {http::make_route("POST", "/hook", [this](const http::HttpRequest &request, http::HttpResponder &responder) {
-                const std::scoped_lock lock(mutex_);
-                if (refusals_ > 0) {
-                    --refusals_;
-                    responder.send({.status = 500, .headers = {}, .body = ""});
-                } else {
-                    got_.push_back(request);
-                    responder.send({.status = 200, .headers = {}, .body = ""});
-                }
-                return Result<void>{};
-            })});
-        A2aTest::SetUp();
-    }
-    OrderedJson hook() const {
-        return {{"url", hooks_->address() + "/hook"},
-                {"token", "t0ken"},
-                {"authentication", {{"scheme", "Bearer"}, {"credentials", "secret"}}}};
-    }
-    std::vector<http::HttpRequest> got(std::size_t count) {
-        EXPECT_TRUE(http::eventually([&] {
-            const std::scoped_lock lock(mutex_);
-            return got_.size() >= count;
-        }));
-        const std::scoped_lock lock(mutex_);
-        return got_;
-    }
-
-    std::unique_ptr<http::HttpServer> hooks_;
-    std::vector<http::HttpRequest> got_;  // guarded by mutex_
-    int refusals_ = 0;                    // likewise
-};
-
-TEST_F(A2aPushTest, WebhooksHearOfEachChangeInOrder) {
-    {
-        const std::scoped_lock lock(mutex_);
-        refusals_ = 2;  // tried again, and nothing overtakes it
-    }
-    const OrderedJson sent =
-        call("SendMessage", {{"message", message("hello")}, {"configuration", {{"taskPushNotificationConfig", hook()}}}});
-    const auto all = got(3);
-    ASSERT_GE(all.size(), 3U);
-    EXPECT_EQ(all[0].header("authorization"), "Bearer secret");
-    EXPECT_EQ(all[0].header("x-a2a-notification-token"), "t0ken");
-    EXPECT_EQ(all[0].header("content-type"), "application/a2a+json");
-    const OrderedJson first = OrderedJson::parse(all[0].body);
-    EXPECT_EQ(state_of(first["statusUpdate"]), "TASK_STATE_WORKING");
-    EXPECT_EQ(first["statusUpdate"]["taskId"], sent["task"]["id"]);
-    EXPECT_EQ(OrderedJson::parse(all[1].body)["artifactUpdate"]["artifact"]["parts"][0]["text"], answer_in(sent["task"]));
-    EXPECT_EQ(state_of(OrderedJson::parse(all[2].body)["statusUpdate"]), "TASK_STATE_COMPLETED");
-}
-
-TEST_F(A2aPushTest, ConfigurationsAreKeptUntilTheyAreDeleted) {
-    const std::string task = send("approve")["id"];
-    const std::string target = "/a2a/tasks/" + task + "/pushNotificationConfigs";
-    const Answer made = ask("POST", target, hook());
-    ASSERT_EQ(made.status, 200) << made.text;
-    EXPECT_EQ(made.json["taskId"], task);
-    const std::string id = made.json["id"];
-    restart();
-    EXPECT_EQ(ask("GET", target + "/" + id).json, made.json);
-    EXPECT_EQ(ask("GET", target).json["configs"].size(), 1U);
-    EXPECT_EQ(call("ListTaskPushNotificationConfigs", {{"taskId", task}})["configs"][0], made.json);
-    EXPECT_EQ(answer_in(send("yes", {{"taskId", task}})), "It was allowed.");
-    EXPECT_GE(got(3).size(), 3U);
-    for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("DELETE", target + "/" + id).status, 200) << "deleting twice is deleting once";
-    EXPECT_EQ(ask("GET", target + "/" + id).status, 404);
-    EXPECT_EQ(call("GetTaskPushNotificationConfig", {{"taskId", task}, {"id", id}})["error"]["code"], -32001);
-    EXPECT_EQ(ask("POST", "/a2a/tasks/nothing/pushNotificationConfigs", hook()).status, 404);
-}
-
-TEST_F(A2aPushTest, ThreePointThreeIsToldTheTask) {
-    const std::string task = send("approve")["id"];
-    const OrderedJson config{{"url", hooks_->address() + "/hook"}};
-    ASSERT_FALSE(
-        call_0_3("tasks/pushNotificationConfig/set", {{"taskId", task}, {"pushNotificationConfig", config}}).contains("error"));
-    send("yes", {{"taskId", task}});
-    const OrderedJson last = OrderedJson::parse(got(3).back().body);
-    EXPECT_EQ(last["kind"], "task");
-    EXPECT_EQ(last["status"]["state"], "completed");
-}
-
-TEST_F(A2aTest, HooksMayNotReachThisMachine) {
-    const std::string task = send("approve")["id"];
-    const std::string http = "http://";
-    for (const std::string &url :
-         {http + "127.0.0.1:9/x", http + "localhost/x", http + "[::1]/", http + "10.0.0.1/", std::string("file:///etc/passwd")}) {
-        const OrderedJson refused = call("CreateTaskPushNotificationConfig", {{"taskId", task}, {"url", url}});
-        EXPECT_EQ(refused["error"]["code"], -32602) << url;
-    }
-    EXPECT_EQ(call("SendMessage",
-                   {{"message", message("hello")},
-                    {"configuration", {{"taskPushNotificationConfig", {{"url", "http://127.0.0.1/"}}}}}})["error"]["code"],
-              -32602);
-    EXPECT_EQ(call("ListTasks", {})["totalSize"], 1) << "no task was made";
 }
 
 // --- the compatibility kit ---

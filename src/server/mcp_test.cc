@@ -207,6 +207,12 @@ TEST_F(McpTest, WhoDelegatesRemembersIt) {
         tool("delegate", {{"from", "boss"}, {"to", "clerk"}, {"task", "Count the ships."}, {"max_tokens", 4}});
     ASSERT_FALSE(done.contains("isError")) << done;
     EXPECT_EQ(done["structuredContent"]["agent"], "clerk");
+    const OrderedJson steps = done["structuredContent"]["steps"];
+    ASSERT_EQ(steps.size(), 1U) << steps;
+    EXPECT_EQ(steps[0]["kind"], "delegation");
+    EXPECT_EQ(steps[0]["to"], "clerk");
+    ASSERT_TRUE(steps[0].contains("steps")) << steps;
+    EXPECT_EQ(steps[0]["steps"][0]["agent"], "clerk") << "what the colleague did";
     const std::string boss = ask("resources/read", {{"uri", "engram://agents/boss/transcript"}}).result().dump();
     EXPECT_NE(boss.find("Count the ships."), std::string::npos) << boss;
     EXPECT_NE(boss.find("I asked clerk."), std::string::npos) << boss;

@@ -7,6 +7,7 @@
 
 #include "chat/agent_card.h"
 #include "server/mcp_agents.h"
+#include "teams/run_json.h"
 
 namespace engram::server {
 
@@ -157,16 +158,9 @@ class RunProgress {
     Clock::time_point told_at_;
 };
 
-OrderedJson run_json(const std::string &agent, const RunResult &result) {
+OrderedJson told_run(const std::string &agent, const RunResult &result) {
     OrderedJson steps = OrderedJson::array();
-    for (const RunStep &step : result.steps) {
-        steps.push_back({{"kind", step_kind_name(step.kind)},
-                         {"agent", step.agent},
-                         {"name", step.name},
-                         {"input", step.input},
-                         {"output", step.output},
-                         {"failed", step.failed}});
-    }
+    for (const RunStep &step : result.steps) steps.push_back(step_json(step));  // with what colleagues did
     OrderedJson pending = OrderedJson::array();
     for (const ChatToolCall &call : result.pending) {
         pending.push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
@@ -227,7 +221,7 @@ Outcome ask_agent(const McpCall &call, const Field &arguments) {
         request.messages.push_back({.role = "user", .content = std::move(message)});
     }
     ENGRAM_ASSIGN(const RunResult result, run(call, request));
-    return Told{.text = run_text(result), .structured = run_json(request.agent, result)};
+    return Told{.text = run_text(result), .structured = told_run(request.agent, result)};
 }
 
 // The one works, and the other one remembers that it gave the work away, and what came of it.
@@ -239,7 +233,7 @@ Outcome delegate(const McpCall &call, const Field &arguments) {
     ENGRAM_ASSIGN(std::string task, arguments["task"].text_that_is_not_empty());
     request.messages.push_back({.role = "user", .content = std::move(task)});
     ENGRAM_ASSIGN(const RunResult result, run(call, request));
-    OrderedJson structured = run_json(request.delegate_to, result);
+    OrderedJson structured = told_run(request.delegate_to, result);
     structured["from"] = request.agent;
     return Told{.text = run_text(result), .structured = std::move(structured)};
 }

@@ -1,7 +1,9 @@
 #include "server/response_store.h"
 
 #include <array>
+#include <format>
 
+#include "ports/clock.h"
 #include "sqlite/database_file.h"
 
 namespace engram::server {
@@ -28,6 +30,8 @@ const std::array<std::string, 1> kMigrations{R"(
     CREATE INDEX items_by_response ON items (tenant, response);
 )"};
 
+constexpr std::int64_t kLifeS = 30LL * 24 * 60 * 60;
+constexpr std::uint64_t kPutsPerCleaning = 256;
 constexpr std::size_t kMaxJsonBytes = 64UZ << 20U;
 
 }  // namespace
@@ -58,10 +62,13 @@ Result<void> ResponseStore::prepare() {
     ENGRAM_TRY(make(remove_, "DELETE FROM responses WHERE tenant = ?1 AND id = ?2 RETURNING 1"));
     ENGRAM_TRY(make(remove_items_, "DELETE FROM items WHERE tenant = ?1 AND response = ?2"));
     ENGRAM_TRY(make(item_, "SELECT item FROM items WHERE tenant = ?1 AND id = ?2"));
-    ENGRAM_TRY(make(remove_old_items_,
-                    "DELETE FROM items WHERE EXISTS (SELECT 1 FROM responses AS r WHERE r.tenant = items.tenant"
-                    " AND r.id = items.response AND r.created_s < ?1)"));
-    return make(remove_old_, "DELETE FROM responses WHERE created_s < ?1");
+    const std::string old = std::format(
+        "SELECT tenant, id FROM responses WHERE created_s < ?1 UNION ALL"
+        " SELECT tenant, id FROM (SELECT tenant, id, row_number() OVER (PARTITION BY tenant"
+        " ORDER BY created_s DESC, rowid DESC) AS place FROM responses) WHERE place > {}",
+        kMaxResponses);
+    ENGRAM_TRY(make(remove_old_items_, std::format("DELETE FROM items WHERE (tenant, response) IN ({})", old)));
+    return make(remove_old_, std::format("DELETE FROM responses WHERE (tenant, id) IN ({})", old));
 }
 
 Result<void> ResponseStore::put(std::string_view tenant, const StoredResponse &response) {
@@ -89,6 +96,7 @@ Result<void> ResponseStore::put(std::string_view tenant, const StoredResponse &r
             ENGRAM_TRY(put_items(*output));
         }
     }
+    if (++puts_ % kPutsPerCleaning == 0) ENGRAM_TRY(remove_rows(system_clock().wall_ms() / 1000 - kLifeS));
     return transaction.commit();
 }
 
@@ -127,11 +135,15 @@ Result<std::optional<OrderedJson>> ResponseStore::item(std::string_view tenant, 
     return item;
 }
 
-Result<void> ResponseStore::remove_older_than(std::int64_t created_s) {
+Result<void> ResponseStore::remove_rows(std::int64_t created_before_s) {
+    ENGRAM_TRY(remove_old_items_.run(created_before_s).finish());
+    return remove_old_.run(created_before_s).finish();
+}
+
+Result<void> ResponseStore::remove_old(std::int64_t now_s) {
     const std::scoped_lock lock(mutex_);
     ENGRAM_ASSIGN(auto transaction, sqlite::Transaction::begin(database_, sqlite::Transaction::Kind::write));
-    ENGRAM_TRY(remove_old_items_.run(created_s).finish());
-    ENGRAM_TRY(remove_old_.run(created_s).finish());
+    ENGRAM_TRY(remove_rows(now_s - kLifeS));
     return transaction.commit();
 }
 

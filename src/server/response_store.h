@@ -1,7 +1,8 @@
 // Responses that clients come back for (OpenAI's Responses API with `store`), in a file of its own beside the registry. What was
 // said is not here but in the registry, by the answer's name (AgentManager::said_until).
 //
-// Thread-safe. A response that nobody has come back for within thirty days goes.
+// Thread-safe. Bounded: of a tenant's responses the newest kMaxResponses stay, and those of the last thirty days (remove_old);
+// put sees to it now and then.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,8 @@ struct StoredResponse {
 
 class ResponseStore {
   public:
+    static constexpr std::uint64_t kMaxResponses = 10'000;  // of each tenant
+
     // Creates the file when absent (0600). io, corrupt, incompatible, locked.
     static Result<std::unique_ptr<ResponseStore>> open(const std::filesystem::path &file);
 
@@ -36,15 +39,18 @@ class ResponseStore {
     Result<bool> remove(std::string_view tenant, std::string_view id);  // false: there was none
     // An item of a response's input or output.
     Result<std::optional<OrderedJson>> item(std::string_view tenant, std::string_view item_id);
-    Result<void> remove_older_than(std::int64_t created_s);
+    // Those that are older than thirty days, and those beyond kMaxResponses of a tenant.
+    Result<void> remove_old(std::int64_t now_s);
 
   private:
     explicit ResponseStore(sqlite::Database database) : database_(std::move(database)) {}
     Result<void> prepare();
+    Result<void> remove_rows(std::int64_t created_before_s);  // within a transaction
 
     std::mutex mutex_;  // for all that follows
     sqlite::Database database_;
     sqlite::Statement put_, put_item_, find_, remove_, remove_items_, item_, remove_old_, remove_old_items_;
+    std::uint64_t puts_ = 0;
 };
 
 }  // namespace engram::server

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <format>
+
 #include "engine/testing/tiny_models.h"
+#include "ports/clock.h"
+#include "sqlite/database.h"
 
 namespace engram::server {
 namespace {
@@ -58,12 +62,34 @@ TEST_F(ResponseStoreTest, ForgetsWhatIsRemovedAndWhatIsOld) {
     }
     EXPECT_TRUE(*store->remove("a", "gone"));
     EXPECT_FALSE(*store->remove("a", "gone"));
-    ASSERT_TRUE(store->remove_older_than(200));
+    ASSERT_TRUE(store->remove_old(200 + 30 * 24 * 60 * 60));
     for (const auto &[id, there] : {std::pair("old", false), std::pair("new", true), std::pair("gone", false)}) {
         EXPECT_EQ((*store->find("a", id)).has_value(), there) << id;
         EXPECT_EQ((*store->item("a", std::string("msg_") + id)).has_value(), there) << id;
         EXPECT_EQ((*store->item("a", std::string("in_") + id)).has_value(), there) << id;
     }
+}
+
+TEST_F(ResponseStoreTest, OnlyTheNewestStayOfTooMany) {
+    const auto store = open();
+    const std::int64_t now = system_clock().wall_ms() / 1000;
+    ASSERT_TRUE(store->put("blue", response("mine", now - 100)));
+    ASSERT_TRUE(store->put("red", response("oldest", now - 100)));
+    auto database = sqlite::Database::open(folder_.path() / "responses.db");
+    ASSERT_TRUE(database) << database.error().message;
+    ASSERT_TRUE(
+        database->execute(std::format("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+                                      " INSERT INTO responses SELECT 'red', 'x' || i, {}, 0, '{{}}', '[]' FROM n",
+                                      ResponseStore::kMaxResponses, now - 50)));
+    for (int i = 2; i < 256; ++i) ASSERT_TRUE(store->put("red", response(std::format("r{}", i), now)));
+    EXPECT_FALSE(*store->find("red", "oldest")) << "the 256th has cleaned up";
+    EXPECT_FALSE(*store->item("red", "msg_oldest"));
+    EXPECT_TRUE(*store->find("red", "r2"));
+    EXPECT_TRUE(*store->item("red", "msg_r255"));
+    EXPECT_TRUE(*store->find("blue", "mine"));
+    const auto count = database->integer("SELECT count(*) FROM responses WHERE tenant = 'red'");
+    ASSERT_TRUE(count) << count.error().message;
+    EXPECT_EQ(*count, static_cast<std::int64_t>(ResponseStore::kMaxResponses));
 }
 
 }  // namespace

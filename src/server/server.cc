@@ -15,8 +15,6 @@ namespace engram {
 
 namespace {
 
-constexpr std::int64_t kResponseLifeSeconds = 30LL * 24 * 60 * 60;
-
 std::vector<http::HttpRoute> all_routes(server::App &app) {
     std::vector<http::HttpRoute> routes;
     for (const auto &of_file : {server::anthropic_routes, server::openai_routes, server::responses_routes, server::model_routes,
@@ -31,7 +29,7 @@ Result<std::unique_ptr<server::A2aTasks>> start_a2a(server::App &app) {
     const ServeOptions &options = app.options();
     ENGRAM_ASSIGN(auto store, server::A2aTaskStore::open(options.manager.home / "tasks.db"));
     auto push = std::make_unique<server::A2aPush>(
-        server::A2aPush::Options{.allow_private = options.a2a_private_hooks, .warn = options.warn});
+        *store, server::A2aPush::Options{.allow_private = options.a2a_private_hooks, .warn = options.warn});
     return server::A2aTasks::start({.app = app,
                                     .store = std::move(store),
                                     .push = std::move(push),
@@ -79,7 +77,7 @@ Result<std::unique_ptr<Server>> Server::start(ServeOptions options) {
     ENGRAM_ASSIGN(auto servers, configured_servers(options.tool_servers, options.manager.home));
     ENGRAM_ASSIGN(auto teams, Teams::open(options.manager.home, std::move(servers)));
     ENGRAM_ASSIGN(auto runs, workflow::RunStore::open(options.manager.home / "workflows.db"));
-    ENGRAM_TRY(responses->remove_older_than(system_clock().wall_ms() / 1000 - kResponseLifeSeconds));
+    ENGRAM_TRY(responses->remove_old(system_clock().wall_ms() / 1000));
     http::HttpServerOptions web{.host = options.host,
                                 .port = options.port,
                                 .allow_remote = options.allow_remote,

@@ -86,7 +86,7 @@ class WorkflowHost {
     const Options options_;
 
     std::mutex mutex_;                             // guards what follows
-    std::map<workflow::RunKey, Running> running_;  // those that have ended go when the next one begins
+    std::map<workflow::RunKey, Running> running_;  // those that have ended go with the next that begins or is cancelled
     bool stopping_ = false;
 };
 

@@ -85,6 +85,33 @@ struct RemoteAgents::Remote {
     Clock::time_point ask_again = {};  // likewise
 };
 
+// The right to ask, as long as this lives.
+class RemoteAgents::Turn {
+  public:
+    Turn(RemoteAgents &of, Line line, const std::stop_token &stop) : of_(of), line_(std::move(line)) {
+        std::unique_lock lock(of_.mutex_);
+        mine_ = of_.answered_.wait(lock, stop, [this] { return !of_.asking_.contains(line_); });
+        if (mine_) of_.asking_.insert(line_);
+    }
+    ~Turn() {
+        if (!mine_) return;
+        {
+            const std::scoped_lock lock(of_.mutex_);
+            of_.asking_.erase(line_);
+        }
+        of_.answered_.notify_all();
+    }
+    Turn(const Turn &) = delete;
+    Turn &operator=(const Turn &) = delete;
+
+    bool mine() const { return mine_; }  // false: it was stopped before
+
+  private:
+    RemoteAgents &of_;
+    const Line line_;
+    bool mine_ = false;
+};
+
 RemoteAgents::RemoteAgents(std::vector<a2a::RemoteConfig> agents, TeamStore &store) : store_(store) {
     for (a2a::RemoteConfig &config : agents) remotes_.push_back(std::make_unique<Remote>(std::move(config)));
 }
@@ -136,6 +163,8 @@ ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &nam
         return ToolOutcome{
             .text = std::format("{} could not be asked: {}", name, error.message), .failed = true, .delegated = true, .to = name};
     };
+    const Turn turn(*this, {pair.tenant, pair.agent, pair.remote}, context.stop);
+    if (!turn.mine()) return trouble({.code = ErrorCode::cancelled, .message = "it was stopped"});
     auto talk = store_.remote_talk(pair);
     if (!talk) return trouble(talk.error());
     const a2a::Hearing hearing{.text =

@@ -5,10 +5,14 @@
 // "home-2/default/b"]}}, the agents that wait for its answer, so that circles and depth are seen across servers. Thread-safe.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,11 +46,16 @@ class RemoteAgents {
 
   private:
     struct Remote;
+    class Turn;
+    using Line = std::array<std::string, 3>;  // tenant, agent, remote agent
     Remote *find(std::string_view tenant, std::string_view name) const;
     Result<std::string> learn(Remote &remote, const std::stop_token &stop);
 
     TeamStore &store_;
     std::vector<std::unique_ptr<Remote>> remotes_;
+    std::mutex mutex_;  // for what follows
+    std::condition_variable_any answered_;
+    std::set<Line> asking_;  // one at a time: what is asked next belongs to the conversation that the one before has begun
 };
 
 // The chain of `metadata`, a message's, for a run of the tenant's: agents of this home (TeamStore::identity) by their ids. Empty:

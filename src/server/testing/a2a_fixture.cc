@@ -4,6 +4,7 @@
 
 #include "core/random_name.h"
 #include "engram/teams.h"
+#include "sqlite/database.h"
 
 namespace engram::server {
 
@@ -37,6 +38,13 @@ void A2aTest::restart() {
     ASSERT_TRUE(server_->stop(0ms));
     server_.reset();
     start();
+}
+
+void A2aTest::obstruct(const std::string &sql) {
+    auto database = sqlite::Database::open(home_.path() / "tasks.db");
+    ASSERT_TRUE(database) << database.error().message;
+    const auto done = database->execute(sql);
+    ASSERT_TRUE(done) << done.error().message;
 }
 
 void A2aTest::add_agent(const std::string &id, const std::string &system_prompt) {

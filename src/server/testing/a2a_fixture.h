@@ -24,6 +24,7 @@ class A2aTest : public ::testing::Test {
     void TearDown() override;
     void start();
     void restart();
+    void obstruct(const std::string &sql);  // changes the store of tasks behind the server's back
     void add_agent(const std::string &id, const std::string &system_prompt);
 
     struct Answer {

@@ -1,0 +1,146 @@
+// A client on a pair of pipes whose messages go to a server over HTTP, which may not be there all the time.
+#include "server/mcp_forward.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agents/testing_manager.h"
+#include "chat/bounded_json.h"
+#include "http/testing/test_server.h"
+#include "server/server.h"
+
+namespace engram {
+namespace {
+
+using namespace std::chrono_literals;
+
+class McpForwardTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        ::signal(SIGPIPE, SIG_IGN);
+        ASSERT_EQ(::pipe(in_), 0);
+        ASSERT_EQ(::pipe(out_), 0);
+    }
+    void TearDown() override {
+        stop_.request_stop();
+        if (forward_.joinable()) forward_.join();
+        for (const int fd : {in_[0], in_[1], out_[0], out_[1]}) ::close(fd);
+    }
+    void serve(std::uint16_t port) {
+        ServeOptions options;
+        options.manager = testing::tiny_manager(home_.path());
+        options.port = port;
+        auto server = Server::start(std::move(options));
+        ASSERT_TRUE(server) << server.error().message;
+        server_ = std::move(*server);
+    }
+    void forward_to(const std::string &url) {
+        forward_ = std::thread([this, url] {
+            const McpForwardOptions options{.url = url, .key = "", .in = in_[0], .out = out_[1]};
+            const auto done = forward_mcp_stdio(options, stop_.get_token());
+            EXPECT_TRUE(done) << done.error().message;
+        });
+    }
+    void say(const OrderedJson &message) {
+        const std::string text = message.dump() + "\n";
+        ASSERT_EQ(::write(in_[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    }
+    OrderedJson hear() {
+        while (heard_.find('\n') == std::string::npos) {
+            char piece[4096];
+            const ssize_t n = ::read(out_[0], piece, sizeof piece);
+            if (n <= 0) return {};
+            heard_.append(piece, static_cast<std::size_t>(n));
+        }
+        const std::size_t end = heard_.find('\n');
+        OrderedJson message = OrderedJson::parse(heard_.substr(0, end), nullptr, false);
+        heard_.erase(0, end + 1);
+        return message;
+    }
+    static OrderedJson request(int id, const std::string &method, OrderedJson params = OrderedJson::object()) {
+        return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
+    }
+    static OrderedJson initialize() {
+        return request(1, "initialize", {{"protocolVersion", "2025-11-25"}, {"capabilities", OrderedJson::object()}});
+    }
+    static OrderedJson initialized() { return {{"jsonrpc", "2.0"}, {"method", "notifications/initialized"}}; }
+
+    testing::TemporaryFolder home_;
+    std::unique_ptr<Server> server_;
+    int in_[2] = {-1, -1}, out_[2] = {-1, -1};
+    std::stop_source stop_;
+    std::thread forward_;
+    std::string heard_;
+};
+
+TEST_F(McpForwardTest, AServerThatWasStartedAgainIsGoneOnWith) {
+    serve(0);
+    const std::uint16_t port = server_->port();
+    forward_to(server_->address() + "/mcp");
+    say(initialize());
+    EXPECT_EQ(hear()["result"]["protocolVersion"], "2025-11-25");
+    say(initialized());
+    say(request(2, "tools/list"));
+    EXPECT_EQ(hear()["result"]["tools"].size(), 6U);
+    ASSERT_TRUE(server_->stop(0ms));
+    server_.reset();
+    serve(port);
+    for (const int id : {3, 4}) {
+        say(request(id, "tools/list"));
+        const OrderedJson answer = hear();
+        EXPECT_EQ(answer["id"], id);
+        EXPECT_EQ(answer["result"]["tools"].size(), 6U) << answer;
+    }
+}
+
+TEST_F(McpForwardTest, NothingOvertakesANotification) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<std::string> methods;
+    const auto server =
+        http::start_server({http::make_route("POST", "/mcp", [&](const http::HttpRequest &asked, http::HttpResponder &responder) {
+            const OrderedJson message = OrderedJson::parse(asked.body);
+            const std::string method = message["method"];
+            std::unique_lock lock(mutex);
+            if (method == "notifications/initialized") {  // slow: what comes behind it has time to overtake it
+                changed.wait_for(lock, 300ms, [&] { return methods.size() > 1; });
+            }
+            methods.push_back(method);
+            changed.notify_all();
+            lock.unlock();
+            if (!message.contains("id")) {
+                responder.send({.status = 202, .headers = {}, .body = ""});
+                return Result<void>{};
+            }
+            const OrderedJson result{{"protocolVersion", "2025-11-25"}};
+            const OrderedJson answer{{"jsonrpc", "2.0"}, {"id", message["id"]}, {"result", result}};
+            responder.send({.status = 200,
+                            .headers = {{"content-type", "application/json"}, {"mcp-session-id", "s1"}},
+                            .body = answer.dump()});
+            return Result<void>{};
+        })});
+    forward_to(server->address() + "/mcp");
+    say(initialize());
+    hear();
+    say(initialized());
+    say(request(2, "tools/list"));
+    EXPECT_EQ(hear()["id"], 2);
+    {
+        const std::scoped_lock lock(mutex);
+        EXPECT_EQ(methods, (std::vector<std::string>{"initialize", "notifications/initialized", "tools/list"}));
+    }
+    stop_.request_stop();
+    forward_.join();
+}
+
+}  // namespace
+}  // namespace engram
