@@ -127,6 +127,16 @@ TEST(McpClient, WhoseServerDiesIsTold) {
     EXPECT_FALSE(client->call({.name = "echo"}, OrderedJson::object(), {}, {}));
 }
 
+// It is told to end when the thread that forked it ends, and whoever needs a server first may be a thread of one call.
+TEST(McpClient, AServerOutlivesTheThreadThatAskedForIt) {
+    std::unique_ptr<Client> client;
+    std::jthread([&] { client = connected(python()); }).join();
+    ASSERT_NE(client, nullptr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // a signal would have come
+    EXPECT_EQ(called(*client, "echo", {{"text", "still here"}}).text, "still here") << "by the same process: a client starts one";
+    EXPECT_FALSE(client->broken());
+}
+
 TEST(McpClient, WhatCannotBeStartedIsAnError) {
     const auto missing = Client::connect({.name = "x", .command = "engram-no-such-program"}, std::stop_token());
     ASSERT_FALSE(missing);
