@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <format>
 #include <fstream>
@@ -186,7 +188,13 @@ class OldServer {
         }
         EXPECT_EQ(request.header("MCP-Protocol-Version"), "2025-11-25");
         if (!asked.contains("id")) {
+            if (method == "notifications/cancelled") cancelled = asked["params"]["requestId"].get<std::int64_t>();
             responder.send({.status = 202});
+            return {};
+        }
+        if (asked["params"].value("name", "") == "sleep") {
+            begun = asked["id"].get<std::int64_t>();
+            static_cast<void>(eventually([&] { return request.stop.stop_requested(); }));
             return {};
         }
         waits_ = answer(asked, {{"content", {{{"type", "text"}, {"text", "late"}}}}});
@@ -209,7 +217,18 @@ class OldServer {
         responder.send({.status = 204});
         return {};
     }
+    std::unique_ptr<HttpServer> start() {
+        const auto to = [this](auto method) {
+            return [this, method](const HttpRequest &request, HttpResponder &responder) {
+                return (this->*method)(request, responder);
+            };
+        };
+        return start_server({make_route("POST", "/mcp", to(&OldServer::post)), make_route("GET", "/mcp", to(&OldServer::get)),
+                             make_route("DELETE", "/mcp", to(&OldServer::remove))});
+    }
+
     std::string ended;
+    std::atomic<std::int64_t> begun = 0, cancelled = 0;  // ids of calls
 
   private:
     static OrderedJson answer(const OrderedJson &asked, OrderedJson result) {
@@ -220,14 +239,7 @@ class OldServer {
 
 TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
     OldServer server;
-    const auto to = [&](auto method) {
-        return [&server, method](const HttpRequest &request, HttpResponder &responder) {
-            return (server.*method)(request, responder);
-        };
-    };
-    const auto http =
-        start_server({make_route("POST", "/mcp", to(&OldServer::post)), make_route("GET", "/mcp", to(&OldServer::get)),
-                      make_route("DELETE", "/mcp", to(&OldServer::remove))});
+    const auto http = server.start();
     auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
     ASSERT_NE(client, nullptr);
     EXPECT_EQ(client->version(), "2025-11-25");
@@ -236,6 +248,34 @@ TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
     EXPECT_FALSE(client->tools_have_changed());
     client.reset();
     EXPECT_EQ(server.ended, "s1");
+}
+
+// To a server of the old kind a connection that ends has broken, and its work goes on: it has to be told.
+TEST(McpClientOverHttp, AStoppedCallIsCancelledThere) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
+    ASSERT_NE(client, nullptr);
+    std::stop_source stop;
+    const std::jthread later([&] {
+        EXPECT_TRUE(eventually([&] { return server.begun != 0; }));
+        stop.request_stop();
+    });
+    const auto reply = client->call({.name = "sleep"}, OrderedJson::object(), {}, stop.get_token());
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::cancelled);
+    EXPECT_EQ(server.cancelled.load(), server.begun.load());
+}
+
+TEST(McpClientOverHttp, ACallThatTakesTooLongIsCancelledThere) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected(
+        {.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port()), .timeout = std::chrono::milliseconds(1000)});
+    ASSERT_NE(client, nullptr);
+    EXPECT_FALSE(client->call({.name = "sleep"}, OrderedJson::object(), {}, {}));
+    EXPECT_NE(server.begun.load(), 0);
+    EXPECT_EQ(server.cancelled.load(), server.begun.load());
 }
 
 // A stateless server wants to know from the headers what is asked.

@@ -22,6 +22,8 @@ constexpr std::size_t kKeptFetchers = 4;
 constexpr int kMostResumptions = 100;
 constexpr std::chrono::milliseconds kShortestPause{200}, kLongestPause{10'000};
 constexpr std::chrono::milliseconds kTellTimeout{15'000};
+constexpr std::chrono::milliseconds kSlack{50};             // libcurl counts whole milliseconds
+constexpr std::chrono::milliseconds kCancelTimeout{2'000};  // somebody waits who wants nothing any more
 
 std::string beginning(std::string_view body) {
     const std::string_view line = body.substr(0, std::min(body.find_first_of("\r\n"), std::size_t{200}));
@@ -34,7 +36,9 @@ class HttpLink final : public Link {
     ~HttpLink() override { end_session(); }
 
     Result<RpcResult<OrderedJson>> ask(const std::string &method, OrderedJson params, const Asking &asking) override;
-    Result<void> tell(const std::string &method, OrderedJson params) override;
+    Result<void> tell(const std::string &method, OrderedJson params) override {
+        return notify(method, std::move(params), kTellTimeout);
+    }
     void speak(std::string version) override {
         const std::scoped_lock lock(mutex_);
         version_ = std::move(version);
@@ -55,6 +59,9 @@ class HttpLink final : public Link {
         std::string fault = {};
     };
 
+    Result<RpcResult<OrderedJson>> answer_to(const http::FetchRequest &post, Exchange &exchange);
+    Result<void> notify(const std::string &method, OrderedJson params, std::chrono::milliseconds timeout);
+    void cancel(const Exchange &exchange);
     http::FetchRequest request(std::string method, const Asking &asking) const;
     Result<http::FetchReply> fetch(const http::FetchRequest &request, Exchange &exchange);
     void take(std::string_view text, Exchange &exchange);
@@ -180,6 +187,24 @@ Result<RpcResult<OrderedJson>> HttpLink::ask(const std::string &method, OrderedJ
     if (asking.on_notification) params["_meta"]["progressToken"] = exchange.id;
     http::FetchRequest post = request("POST", asking);
     post.body = write_rpc(RpcRequest{.id = exchange.id, .method = method, .params = std::move(params)});
+    auto answer = answer_to(post, exchange);
+    if (!answer) cancel(exchange);
+    return answer;
+}
+
+// A server of an older version takes a connection that ends for one that broke, and works on.
+void HttpLink::cancel(const Exchange &exchange) {
+    const bool is_given_up = exchange.asking.stop.stop_requested() || Clock::now() + kSlack > exchange.until;
+    {
+        const std::scoped_lock lock(mutex_);
+        // Where no version was agreed on yet, the request is `initialize`, which can't be cancelled.
+        if (!is_given_up || version_.empty() || version_ == kStateless) return;
+    }
+    static_cast<void>(
+        notify("notifications/cancelled", {{"requestId", exchange.id}, {"reason", "nobody waits for it"}}, kCancelTimeout));
+}
+
+Result<RpcResult<OrderedJson>> HttpLink::answer_to(const http::FetchRequest &post, Exchange &exchange) {
     ENGRAM_ASSIGN(const http::FetchReply reply, fetch(post, exchange));
     if (const std::string_view session = reply.header("mcp-session-id"); !session.empty()) {
         const std::scoped_lock lock(mutex_);
@@ -201,11 +226,11 @@ Result<RpcResult<OrderedJson>> HttpLink::ask(const std::string &method, OrderedJ
     return wrong(std::format("answered with status {}: {}", reply.status, beginning(exchange.body)));
 }
 
-Result<void> HttpLink::tell(const std::string &method, OrderedJson params) {
+Result<void> HttpLink::notify(const std::string &method, OrderedJson params, std::chrono::milliseconds timeout) {
     ENGRAM_ASSIGN(http::Fetcher own, fetcher());
     http::FetchRequest post = request("POST", {});
     post.body = write_rpc(RpcNotification{.method = method, .params = std::move(params)});
-    post.timeout = kTellTimeout;
+    post.timeout = timeout;
     ENGRAM_ASSIGN(const http::FetchReply reply, own.send(post, {}));
     keep(std::move(own));
     if (reply.status >= 400)
