@@ -170,7 +170,8 @@ TEST(McpClient, NothingStaysBehind) {
 
 using namespace engram::http;
 
-// A server of the old kind: a session, and answers as streams of which the first breaks off.
+// A server of the old kind: a session, and answers as streams of which the first ends before its time. With the tool `cut` its
+// connections break: within the first stream, and within an event of the second; with `lost` they all do.
 class OldServer {
   public:
     Result<void> post(const HttpRequest &request, HttpResponder &responder) {
@@ -192,7 +193,8 @@ class OldServer {
             responder.send({.status = 202});
             return {};
         }
-        if (asked["params"].value("name", "") == "sleep") {
+        tool_ = asked["params"].value("name", "");
+        if (tool_ == "sleep") {
             begun = asked["id"].get<std::int64_t>();
             static_cast<void>(eventually([&] { return request.stop.stop_requested(); }));
             return {};
@@ -200,12 +202,16 @@ class OldServer {
         waits_ = answer(asked, {{"content", {{{"type", "text"}, {"text", "late"}}}}});
         responder.start(200, {{"Content-Type", "text/event-stream"}});
         responder.write("id: 1\nretry: 200\ndata:\n\n");
-        responder.end();
+        if (tool_ == "any") responder.end();
         return {};
     }
     Result<void> get(const HttpRequest &request, HttpResponder &responder) {
         EXPECT_EQ(request.header("Last-Event-ID"), "1");
         responder.start(200, {{"Content-Type", "text/event-stream"}});
+        if (++gets == 1 ? tool_ != "any" : tool_ == "lost") {
+            responder.write("id: 2\ndata: {");
+            return {};  // within a stream: the connection is closed
+        }
         responder.write(R"(data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"})"
                         "\n\n");
         responder.write(std::format("id: 2\nevent: message\ndata: {}\n\n", waits_.dump()));
@@ -228,6 +234,7 @@ class OldServer {
     }
 
     std::string ended;
+    std::atomic<int> gets = 0;
     std::atomic<std::int64_t> begun = 0, cancelled = 0;  // ids of calls
 
   private:
@@ -235,6 +242,7 @@ class OldServer {
         return {{"jsonrpc", "2.0"}, {"id", asked["id"]}, {"result", std::move(result)}};
     }
     OrderedJson waits_;
+    std::string tool_;
 };
 
 TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
@@ -248,6 +256,18 @@ TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
     EXPECT_FALSE(client->tools_have_changed());
     client.reset();
     EXPECT_EQ(server.ended, "s1");
+}
+
+TEST(McpClientOverHttp, TakesUpAnAnswerWhoseConnectionBroke) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
+    ASSERT_NE(client, nullptr);
+    EXPECT_EQ(called(*client, "cut").text, "late");
+    EXPECT_EQ(server.gets.load(), 2);
+    server.gets = 0;
+    EXPECT_FALSE(client->call({.name = "lost"}, OrderedJson::object(), {}, {})) << "not for ever";
+    EXPECT_EQ(server.gets.load(), 3);
 }
 
 // To a server of the old kind a connection that ends has broken, and its work goes on: it has to be told.

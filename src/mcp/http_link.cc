@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kKeptFetchers = 4;
 constexpr int kMostResumptions = 100;
+constexpr int kMostFailures = 3;  // one after the other, of connections that bring nothing new
 constexpr std::chrono::milliseconds kShortestPause{200}, kLongestPause{10'000};
 constexpr std::chrono::milliseconds kTellTimeout{15'000};
 constexpr std::chrono::milliseconds kSlack{50};             // libcurl counts whole milliseconds
@@ -65,7 +66,9 @@ class HttpLink final : public Link {
     http::FetchRequest request(std::string method, const Asking &asking) const;
     Result<http::FetchReply> fetch(const http::FetchRequest &request, Exchange &exchange);
     void take(std::string_view text, Exchange &exchange);
+    void join_session(const http::FetchReply &head);
     void refuse(const RpcRequest &asked);
+    static bool can_resume(const Error &error, const Exchange &exchange);
     Result<void> resume(Exchange &exchange);
     void end_session();
     Result<http::Fetcher> fetcher();
@@ -110,6 +113,13 @@ http::FetchRequest HttpLink::request(std::string method, const Asking &asking) c
     return request;
 }
 
+void HttpLink::join_session(const http::FetchReply &head) {
+    const std::string_view session = head.header("mcp-session-id");
+    if (session.empty()) return;
+    const std::scoped_lock lock(mutex_);
+    session_ = session;
+}
+
 // A message that came with an answer, or the answer.
 void HttpLink::take(std::string_view text, Exchange &exchange) {
     auto message = read_rpc(text, kMaxMessageBytes);
@@ -148,6 +158,7 @@ Result<http::FetchReply> HttpLink::fetch(const http::FetchRequest &request, Exch
     http::EventReader events(kMaxMessageBytes);
     ENGRAM_ASSIGN(http::FetchReply reply,
                   own.send(timed, exchange.asking.stop, [&](const http::FetchReply &head, std::string_view piece) {
+                      join_session(head);  // now: a stream that breaks off gives no reply
                       if (!head.header("content-type").starts_with("text/event-stream")) {
                           exchange.body += piece;
                           return true;
@@ -164,8 +175,14 @@ Result<http::FetchReply> HttpLink::fetch(const http::FetchRequest &request, Exch
     return reply;
 }
 
-// A stream of an older version that ended before its answer: the rest of it is asked for.
+// Whether what a broken connection didn't bring can still be asked for: the server has numbered what came.
+bool HttpLink::can_resume(const Error &error, const Exchange &exchange) {
+    return error.code == ErrorCode::io && !exchange.last_event.empty() && Clock::now() + kSlack < exchange.until;
+}
+
+// A stream of an older version that ended, or broke off, before its answer: the rest of it is asked for.
 Result<void> HttpLink::resume(Exchange &exchange) {
+    int failures = 0;
     for (int i = 0; i < kMostResumptions && !exchange.answer && !exchange.last_event.empty(); ++i) {
         const auto pause = std::clamp(exchange.pause.value_or(std::chrono::milliseconds(1000)), kShortestPause, kLongestPause);
         for (const auto until = Clock::now() + pause; Clock::now() < until && !exchange.asking.stop.stop_requested();) {
@@ -175,9 +192,16 @@ Result<void> HttpLink::resume(Exchange &exchange) {
         if (Clock::now() > exchange.until) return wrong("didn't answer in time");
         http::FetchRequest again = request("GET", exchange.asking);
         again.headers.emplace_back("Last-Event-ID", exchange.last_event);
-        ENGRAM_ASSIGN(const http::FetchReply reply, fetch(again, exchange));
-        if (reply.status != 200)
-            return wrong(std::format("broke off its answer, and says {} when asked for the rest", reply.status));
+        const std::string before = exchange.last_event;
+        const auto reply = fetch(again, exchange);
+        if (!reply) {
+            failures = exchange.last_event == before ? failures + 1 : 0;
+            if (failures < kMostFailures && can_resume(reply.error(), exchange)) continue;
+            return std::unexpected(reply.error());
+        }
+        if (reply->status != 200)
+            return wrong(std::format("broke off its answer, and says {} when asked for the rest", reply->status));
+        failures = 0;
     }
     return {};
 }
@@ -205,25 +229,23 @@ void HttpLink::cancel(const Exchange &exchange) {
 }
 
 Result<RpcResult<OrderedJson>> HttpLink::answer_to(const http::FetchRequest &post, Exchange &exchange) {
-    ENGRAM_ASSIGN(const http::FetchReply reply, fetch(post, exchange));
-    if (const std::string_view session = reply.header("mcp-session-id"); !session.empty()) {
-        const std::scoped_lock lock(mutex_);
-        session_ = session;
-    }
+    const auto reply = fetch(post, exchange);
+    if (!reply && !exchange.answer && !can_resume(reply.error(), exchange)) return std::unexpected(reply.error());
     if (!exchange.body.empty()) take(exchange.body, exchange);
-    if (!exchange.answer && reply.status == 200) ENGRAM_TRY(resume(exchange));
+    const long status = reply ? reply->status : 200;
+    if (!exchange.answer && status == 200) ENGRAM_TRY(resume(exchange));
     if (exchange.answer) return std::move(*exchange.answer);
-    if (reply.status == 404) {
+    if (status == 404) {
         const std::scoped_lock lock(mutex_);
         session_is_gone_ = !session_.empty();
     }
-    if (reply.status == 401 || reply.status == 403) {
-        return wrong(std::format("refuses with status {}: give it what it wants in \"headers\", an Authorization for instance",
-                                 reply.status));
+    if (status == 401 || status == 403) {
+        return wrong(
+            std::format("refuses with status {}: give it what it wants in \"headers\", an Authorization for instance", status));
     }
-    if (reply.status == 200)
+    if (status == 200)
         return wrong(std::format("gave no answer: {}", exchange.fault.empty() ? "the stream ended" : exchange.fault));
-    return wrong(std::format("answered with status {}: {}", reply.status, beginning(exchange.body)));
+    return wrong(std::format("answered with status {}: {}", status, beginning(exchange.body)));
 }
 
 Result<void> HttpLink::notify(const std::string &method, OrderedJson params, std::chrono::milliseconds timeout) {
