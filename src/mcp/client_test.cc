@@ -81,6 +81,25 @@ TEST(McpClient, TellsProgress) {
     EXPECT_EQ(done, (std::vector<double>{1.0 / 3, 2.0 / 3, 1}));
 }
 
+// Who is slow to hear of it hears the newest, and the answer in any case.
+TEST(McpClient, AFloodOfProgressIsBounded) {
+    const auto client = connected(python());
+    ASSERT_NE(client, nullptr);
+    std::vector<double> done;
+    const auto hear = [&](const Progress &progress) {
+        // The server answers one thing after the other: then all of the flood is here.
+        const bool is_first = done.empty();
+        done.push_back(progress.done);
+        if (is_first) called(*client, "echo", {{"text", "now"}});
+    };
+    const auto reply = client->call({.name = "flood"}, OrderedJson::object(), hear, {});
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->text, "it is over");
+    ASSERT_FALSE(done.empty());
+    EXPECT_LE(done.size(), 1U + 64U);
+    EXPECT_EQ(done.back(), 1000) << "the newest that isn't too large";
+}
+
 TEST(McpClient, AStoppedCallIsCancelledThere) {
     const auto client = connected(python());
     ASSERT_NE(client, nullptr);

@@ -37,6 +37,9 @@ using namespace protocol;
 
 constexpr std::size_t kKeptOfStderr = 4096;
 constexpr std::size_t kMostUnwritten = 1024;  // messages: a server that asks and asks, and doesn't read what it is answered
+// What a call's caller hasn't heard yet of its progress: the newest.
+constexpr std::size_t kMostProgress = 64;
+constexpr std::size_t kMaxProgressBytes = 64UZ << 10U;  // of one such message
 constexpr std::chrono::milliseconds kTimeToEnd{2000};
 constexpr std::chrono::milliseconds kLook{20};
 // What a program needs to find itself and its user. Nothing else of our environment is the server's business: keys live there.
@@ -242,6 +245,8 @@ void StdioLink::take(std::string_view line) {
         if (token == notification->params.end() || !token->is_number_integer()) return;
         const auto found = waiting_.find(token->get<std::int64_t>());
         if (found == waiting_.end()) return;
+        if (line.size() > kMaxProgressBytes) return;
+        if (found->second.notifications.size() == kMostProgress) found->second.notifications.pop_front();
         found->second.notifications.push_back(std::move(*notification));
     }
     changed_.notify_all();

@@ -42,6 +42,12 @@ def call(name, arguments, request):
         for i in range(3):
             send({"method": "notifications/progress", "params": {"progressToken": token, "progress": i + 1, "total": 3}})
         return text("3")
+    if name == "flood":
+        token = request["params"].get("_meta", {}).get("progressToken")
+        for i in range(1000):
+            send({"method": "notifications/progress", "params": {"progressToken": token, "progress": i + 1}})
+        send({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1001, "message": "x" * 100_000}})
+        return text("it is over")
     if name == "sleep":
         return None  # answers never
     if name == "where":
