@@ -1,7 +1,7 @@
 """A tool server for tests, on standard input and output: server.py [odd behaviours...].
 
 old: knows only versions that begin with initialize; silent: doesn't answer what it doesn't know; junk: prints lines that are no messages;
-dies: ends when the tool `die` is called.
+mute: answers nothing at all; extra=FILE: has one more tool, `extra`, while that file is there.
 """
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 
 odd = set(sys.argv[1:])
+extra = next((word.removeprefix("extra=") for word in odd if word.startswith("extra=")), "")
 META = "io.modelcontextprotocol/protocolVersion"
 
 
@@ -64,6 +65,8 @@ if "junk" in odd:
 for line in sys.stdin:
     request = json.loads(line)
     method, params = request.get("method"), request.get("params", {})
+    if "mute" in odd:
+        continue
     if "id" not in request:
         if method == "notifications/cancelled":
             cancelled.append(params["requestId"])
@@ -76,8 +79,9 @@ for line in sys.stdin:
                   "instructions": "old"}
     elif method == "tools/list":  # in pages
         first = int(params.get("cursor", "0"))
-        result = {"tools": TOOLS[first:first + 4]}
-        if first + 4 < len(TOOLS):
+        tools = TOOLS + ([{"name": "extra", "inputSchema": {"type": "object"}}] if os.path.exists(extra) else [])
+        result = {"tools": tools[first:first + 4]}
+        if first + 4 < len(tools):
             result["nextCursor"] = str(first + 4)
     elif method == "tools/call":
         try:
