@@ -158,6 +158,13 @@ struct ToolOutcome {
 class ToolSource {
   public:
     virtual ~ToolSource() = default;
+    // At the beginning of each run, before `tools`: what has to be asked elsewhere for them. `stop` is the run's, also when its
+    // time is up. What couldn't be learned, a sentence each, is told in RunResult::warning.
+    virtual std::vector<std::string> prepare(const AgentInfo &agent, const std::stop_token &stop) {
+        static_cast<void>(agent);
+        static_cast<void>(stop);
+        return {};
+    }
     // What the agent may call, always in the same order: they stand in the front of its prompt. Names are unique over all
     // sources.
     virtual std::vector<ChatTool> tools(const AgentManager &agents, const AgentInfo &agent) = 0;

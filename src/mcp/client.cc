@@ -13,7 +13,6 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::string_view kStateless = "2026-07-28";
 // Those that begin with `initialize`, newest first.
 constexpr auto kVersions = std::to_array<std::string_view>({"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"});
 constexpr std::chrono::milliseconds kAgreeTimeout{60'000};  // a package runner may have to fetch the server first

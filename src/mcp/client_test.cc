@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <format>
 #include <fstream>
@@ -79,6 +81,25 @@ TEST(McpClient, TellsProgress) {
     EXPECT_EQ(done, (std::vector<double>{1.0 / 3, 2.0 / 3, 1}));
 }
 
+// Who is slow to hear of it hears the newest, and the answer in any case.
+TEST(McpClient, AFloodOfProgressIsBounded) {
+    const auto client = connected(python());
+    ASSERT_NE(client, nullptr);
+    std::vector<double> done;
+    const auto hear = [&](const Progress &progress) {
+        // The server answers one thing after the other: then all of the flood is here.
+        const bool is_first = done.empty();
+        done.push_back(progress.done);
+        if (is_first) called(*client, "echo", {{"text", "now"}});
+    };
+    const auto reply = client->call({.name = "flood"}, OrderedJson::object(), hear, {});
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->text, "it is over");
+    ASSERT_FALSE(done.empty());
+    EXPECT_LE(done.size(), 1U + 64U);
+    EXPECT_EQ(done.back(), 1000) << "the newest that isn't too large";
+}
+
 TEST(McpClient, AStoppedCallIsCancelledThere) {
     const auto client = connected(python());
     ASSERT_NE(client, nullptr);
@@ -127,6 +148,16 @@ TEST(McpClient, WhoseServerDiesIsTold) {
     EXPECT_FALSE(client->call({.name = "echo"}, OrderedJson::object(), {}, {}));
 }
 
+// It is told to end when the thread that forked it ends, and whoever needs a server first may be a thread of one call.
+TEST(McpClient, AServerOutlivesTheThreadThatAskedForIt) {
+    std::unique_ptr<Client> client;
+    std::jthread([&] { client = connected(python()); }).join();
+    ASSERT_NE(client, nullptr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // a signal would have come
+    EXPECT_EQ(called(*client, "echo", {{"text", "still here"}}).text, "still here") << "by the same process: a client starts one";
+    EXPECT_FALSE(client->broken());
+}
+
 TEST(McpClient, WhatCannotBeStartedIsAnError) {
     const auto missing = Client::connect({.name = "x", .command = "engram-no-such-program"}, std::stop_token());
     ASSERT_FALSE(missing);
@@ -158,7 +189,8 @@ TEST(McpClient, NothingStaysBehind) {
 
 using namespace engram::http;
 
-// A server of the old kind: a session, and answers as streams of which the first breaks off.
+// A server of the old kind: a session, and answers as streams of which the first ends before its time. With the tool `cut` its
+// connections break: within the first stream, and within an event of the second; with `lost` they all do.
 class OldServer {
   public:
     Result<void> post(const HttpRequest &request, HttpResponder &responder) {
@@ -176,18 +208,29 @@ class OldServer {
         }
         EXPECT_EQ(request.header("MCP-Protocol-Version"), "2025-11-25");
         if (!asked.contains("id")) {
+            if (method == "notifications/cancelled") cancelled = asked["params"]["requestId"].get<std::int64_t>();
             responder.send({.status = 202});
+            return {};
+        }
+        tool_ = asked["params"].value("name", "");
+        if (tool_ == "sleep") {
+            begun = asked["id"].get<std::int64_t>();
+            static_cast<void>(eventually([&] { return request.stop.stop_requested(); }));
             return {};
         }
         waits_ = answer(asked, {{"content", {{{"type", "text"}, {"text", "late"}}}}});
         responder.start(200, {{"Content-Type", "text/event-stream"}});
         responder.write("id: 1\nretry: 200\ndata:\n\n");
-        responder.end();
+        if (tool_ == "any") responder.end();
         return {};
     }
     Result<void> get(const HttpRequest &request, HttpResponder &responder) {
         EXPECT_EQ(request.header("Last-Event-ID"), "1");
         responder.start(200, {{"Content-Type", "text/event-stream"}});
+        if (++gets == 1 ? tool_ != "any" : tool_ == "lost") {
+            responder.write("id: 2\ndata: {");
+            return {};  // within a stream: the connection is closed
+        }
         responder.write(R"(data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"})"
                         "\n\n");
         responder.write(std::format("id: 2\nevent: message\ndata: {}\n\n", waits_.dump()));
@@ -199,25 +242,31 @@ class OldServer {
         responder.send({.status = 204});
         return {};
     }
+    std::unique_ptr<HttpServer> start() {
+        const auto to = [this](auto method) {
+            return [this, method](const HttpRequest &request, HttpResponder &responder) {
+                return (this->*method)(request, responder);
+            };
+        };
+        return start_server({make_route("POST", "/mcp", to(&OldServer::post)), make_route("GET", "/mcp", to(&OldServer::get)),
+                             make_route("DELETE", "/mcp", to(&OldServer::remove))});
+    }
+
     std::string ended;
+    std::atomic<int> gets = 0;
+    std::atomic<std::int64_t> begun = 0, cancelled = 0;  // ids of calls
 
   private:
     static OrderedJson answer(const OrderedJson &asked, OrderedJson result) {
         return {{"jsonrpc", "2.0"}, {"id", asked["id"]}, {"result", std::move(result)}};
     }
     OrderedJson waits_;
+    std::string tool_;
 };
 
 TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
     OldServer server;
-    const auto to = [&](auto method) {
-        return [&server, method](const HttpRequest &request, HttpResponder &responder) {
-            return (server.*method)(request, responder);
-        };
-    };
-    const auto http =
-        start_server({make_route("POST", "/mcp", to(&OldServer::post)), make_route("GET", "/mcp", to(&OldServer::get)),
-                      make_route("DELETE", "/mcp", to(&OldServer::remove))});
+    const auto http = server.start();
     auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
     ASSERT_NE(client, nullptr);
     EXPECT_EQ(client->version(), "2025-11-25");
@@ -226,6 +275,46 @@ TEST(McpClientOverHttp, TakesUpAnAnswerThatBrokeOff) {
     EXPECT_FALSE(client->tools_have_changed());
     client.reset();
     EXPECT_EQ(server.ended, "s1");
+}
+
+TEST(McpClientOverHttp, TakesUpAnAnswerWhoseConnectionBroke) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
+    ASSERT_NE(client, nullptr);
+    EXPECT_EQ(called(*client, "cut").text, "late");
+    EXPECT_EQ(server.gets.load(), 2);
+    server.gets = 0;
+    EXPECT_FALSE(client->call({.name = "lost"}, OrderedJson::object(), {}, {})) << "not for ever";
+    EXPECT_EQ(server.gets.load(), 3);
+}
+
+// To a server of the old kind a connection that ends has broken, and its work goes on: it has to be told.
+TEST(McpClientOverHttp, AStoppedCallIsCancelledThere) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected({.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
+    ASSERT_NE(client, nullptr);
+    std::stop_source stop;
+    const std::jthread later([&] {
+        EXPECT_TRUE(eventually([&] { return server.begun != 0; }));
+        stop.request_stop();
+    });
+    const auto reply = client->call({.name = "sleep"}, OrderedJson::object(), {}, stop.get_token());
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::cancelled);
+    EXPECT_EQ(server.cancelled.load(), server.begun.load());
+}
+
+TEST(McpClientOverHttp, ACallThatTakesTooLongIsCancelledThere) {
+    OldServer server;
+    const auto http = server.start();
+    const auto client = connected(
+        {.name = "old", .url = std::format("http://127.0.0.1:{}/mcp", http->port()), .timeout = std::chrono::milliseconds(1000)});
+    ASSERT_NE(client, nullptr);
+    EXPECT_FALSE(client->call({.name = "sleep"}, OrderedJson::object(), {}, {}));
+    EXPECT_NE(server.begun.load(), 0);
+    EXPECT_EQ(server.cancelled.load(), server.begun.load());
 }
 
 // A stateless server wants to know from the headers what is asked.

@@ -20,8 +20,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kKeptFetchers = 4;
 constexpr int kMostResumptions = 100;
+constexpr int kMostFailures = 3;  // one after the other, of connections that bring nothing new
 constexpr std::chrono::milliseconds kShortestPause{200}, kLongestPause{10'000};
 constexpr std::chrono::milliseconds kTellTimeout{15'000};
+constexpr std::chrono::milliseconds kSlack{50};             // libcurl counts whole milliseconds
+constexpr std::chrono::milliseconds kCancelTimeout{2'000};  // somebody waits who wants nothing any more
 
 std::string beginning(std::string_view body) {
     const std::string_view line = body.substr(0, std::min(body.find_first_of("\r\n"), std::size_t{200}));
@@ -34,7 +37,9 @@ class HttpLink final : public Link {
     ~HttpLink() override { end_session(); }
 
     Result<RpcResult<OrderedJson>> ask(const std::string &method, OrderedJson params, const Asking &asking) override;
-    Result<void> tell(const std::string &method, OrderedJson params) override;
+    Result<void> tell(const std::string &method, OrderedJson params) override {
+        return notify(method, std::move(params), kTellTimeout);
+    }
     void speak(std::string version) override {
         const std::scoped_lock lock(mutex_);
         version_ = std::move(version);
@@ -55,10 +60,15 @@ class HttpLink final : public Link {
         std::string fault = {};
     };
 
+    Result<RpcResult<OrderedJson>> answer_to(const http::FetchRequest &post, Exchange &exchange);
+    Result<void> notify(const std::string &method, OrderedJson params, std::chrono::milliseconds timeout);
+    void cancel(const Exchange &exchange);
     http::FetchRequest request(std::string method, const Asking &asking) const;
     Result<http::FetchReply> fetch(const http::FetchRequest &request, Exchange &exchange);
     void take(std::string_view text, Exchange &exchange);
+    void join_session(const http::FetchReply &head);
     void refuse(const RpcRequest &asked);
+    static bool can_resume(const Error &error, const Exchange &exchange);
     Result<void> resume(Exchange &exchange);
     void end_session();
     Result<http::Fetcher> fetcher();
@@ -103,6 +113,13 @@ http::FetchRequest HttpLink::request(std::string method, const Asking &asking) c
     return request;
 }
 
+void HttpLink::join_session(const http::FetchReply &head) {
+    const std::string_view session = head.header("mcp-session-id");
+    if (session.empty()) return;
+    const std::scoped_lock lock(mutex_);
+    session_ = session;
+}
+
 // A message that came with an answer, or the answer.
 void HttpLink::take(std::string_view text, Exchange &exchange) {
     auto message = read_rpc(text, kMaxMessageBytes);
@@ -141,6 +158,7 @@ Result<http::FetchReply> HttpLink::fetch(const http::FetchRequest &request, Exch
     http::EventReader events(kMaxMessageBytes);
     ENGRAM_ASSIGN(http::FetchReply reply,
                   own.send(timed, exchange.asking.stop, [&](const http::FetchReply &head, std::string_view piece) {
+                      join_session(head);  // now: a stream that breaks off gives no reply
                       if (!head.header("content-type").starts_with("text/event-stream")) {
                           exchange.body += piece;
                           return true;
@@ -157,8 +175,14 @@ Result<http::FetchReply> HttpLink::fetch(const http::FetchRequest &request, Exch
     return reply;
 }
 
-// A stream of an older version that ended before its answer: the rest of it is asked for.
+// Whether what a broken connection didn't bring can still be asked for: the server has numbered what came.
+bool HttpLink::can_resume(const Error &error, const Exchange &exchange) {
+    return error.code == ErrorCode::io && !exchange.last_event.empty() && Clock::now() + kSlack < exchange.until;
+}
+
+// A stream of an older version that ended, or broke off, before its answer: the rest of it is asked for.
 Result<void> HttpLink::resume(Exchange &exchange) {
+    int failures = 0;
     for (int i = 0; i < kMostResumptions && !exchange.answer && !exchange.last_event.empty(); ++i) {
         const auto pause = std::clamp(exchange.pause.value_or(std::chrono::milliseconds(1000)), kShortestPause, kLongestPause);
         for (const auto until = Clock::now() + pause; Clock::now() < until && !exchange.asking.stop.stop_requested();) {
@@ -168,9 +192,16 @@ Result<void> HttpLink::resume(Exchange &exchange) {
         if (Clock::now() > exchange.until) return wrong("didn't answer in time");
         http::FetchRequest again = request("GET", exchange.asking);
         again.headers.emplace_back("Last-Event-ID", exchange.last_event);
-        ENGRAM_ASSIGN(const http::FetchReply reply, fetch(again, exchange));
-        if (reply.status != 200)
-            return wrong(std::format("broke off its answer, and says {} when asked for the rest", reply.status));
+        const std::string before = exchange.last_event;
+        const auto reply = fetch(again, exchange);
+        if (!reply) {
+            failures = exchange.last_event == before ? failures + 1 : 0;
+            if (failures < kMostFailures && can_resume(reply.error(), exchange)) continue;
+            return std::unexpected(reply.error());
+        }
+        if (reply->status != 200)
+            return wrong(std::format("broke off its answer, and says {} when asked for the rest", reply->status));
+        failures = 0;
     }
     return {};
 }
@@ -180,32 +211,48 @@ Result<RpcResult<OrderedJson>> HttpLink::ask(const std::string &method, OrderedJ
     if (asking.on_notification) params["_meta"]["progressToken"] = exchange.id;
     http::FetchRequest post = request("POST", asking);
     post.body = write_rpc(RpcRequest{.id = exchange.id, .method = method, .params = std::move(params)});
-    ENGRAM_ASSIGN(const http::FetchReply reply, fetch(post, exchange));
-    if (const std::string_view session = reply.header("mcp-session-id"); !session.empty()) {
+    auto answer = answer_to(post, exchange);
+    if (!answer) cancel(exchange);
+    return answer;
+}
+
+// A server of an older version takes a connection that ends for one that broke, and works on.
+void HttpLink::cancel(const Exchange &exchange) {
+    const bool is_given_up = exchange.asking.stop.stop_requested() || Clock::now() + kSlack > exchange.until;
+    {
         const std::scoped_lock lock(mutex_);
-        session_ = session;
+        // Where no version was agreed on yet, the request is `initialize`, which can't be cancelled.
+        if (!is_given_up || version_.empty() || version_ == kStateless) return;
     }
+    static_cast<void>(
+        notify("notifications/cancelled", {{"requestId", exchange.id}, {"reason", "nobody waits for it"}}, kCancelTimeout));
+}
+
+Result<RpcResult<OrderedJson>> HttpLink::answer_to(const http::FetchRequest &post, Exchange &exchange) {
+    const auto reply = fetch(post, exchange);
+    if (!reply && !exchange.answer && !can_resume(reply.error(), exchange)) return std::unexpected(reply.error());
     if (!exchange.body.empty()) take(exchange.body, exchange);
-    if (!exchange.answer && reply.status == 200) ENGRAM_TRY(resume(exchange));
+    const long status = reply ? reply->status : 200;
+    if (!exchange.answer && status == 200) ENGRAM_TRY(resume(exchange));
     if (exchange.answer) return std::move(*exchange.answer);
-    if (reply.status == 404) {
+    if (status == 404) {
         const std::scoped_lock lock(mutex_);
         session_is_gone_ = !session_.empty();
     }
-    if (reply.status == 401 || reply.status == 403) {
-        return wrong(std::format("refuses with status {}: give it what it wants in \"headers\", an Authorization for instance",
-                                 reply.status));
+    if (status == 401 || status == 403) {
+        return wrong(
+            std::format("refuses with status {}: give it what it wants in \"headers\", an Authorization for instance", status));
     }
-    if (reply.status == 200)
+    if (status == 200)
         return wrong(std::format("gave no answer: {}", exchange.fault.empty() ? "the stream ended" : exchange.fault));
-    return wrong(std::format("answered with status {}: {}", reply.status, beginning(exchange.body)));
+    return wrong(std::format("answered with status {}: {}", status, beginning(exchange.body)));
 }
 
-Result<void> HttpLink::tell(const std::string &method, OrderedJson params) {
+Result<void> HttpLink::notify(const std::string &method, OrderedJson params, std::chrono::milliseconds timeout) {
     ENGRAM_ASSIGN(http::Fetcher own, fetcher());
     http::FetchRequest post = request("POST", {});
     post.body = write_rpc(RpcNotification{.method = method, .params = std::move(params)});
-    post.timeout = kTellTimeout;
+    post.timeout = timeout;
     ENGRAM_ASSIGN(const http::FetchReply reply, own.send(post, {}));
     keep(std::move(own));
     if (reply.status >= 400)

@@ -18,6 +18,8 @@
 
 namespace engram::mcp {
 
+// From this version on each request stands alone: no initialize, no sessions, and who leaves has cancelled.
+inline constexpr std::string_view kStateless = "2026-07-28";
 inline constexpr std::size_t kMaxMessageBytes = 16UZ << 20U;
 
 struct Asking {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
@@ -20,6 +21,7 @@
 #include <cstdlib>
 #include <deque>
 #include <format>
+#include <future>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -35,13 +37,17 @@ using namespace protocol;
 
 constexpr std::size_t kKeptOfStderr = 4096;
 constexpr std::size_t kMostUnwritten = 1024;  // messages: a server that asks and asks, and doesn't read what it is answered
+// What a call's caller hasn't heard yet of its progress: the newest.
+constexpr std::size_t kMostProgress = 64;
+constexpr std::size_t kMaxProgressBytes = 64UZ << 10U;  // of one such message
 constexpr std::chrono::milliseconds kTimeToEnd{2000};
 constexpr std::chrono::milliseconds kLook{20};
 // What a program needs to find itself and its user. Nothing else of our environment is the server's business: keys live there.
 constexpr auto kPassedOn = std::to_array<const char *>(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TERM", "TMPDIR", "XDG_CACHE_HOME"});
 
-// In the child, before the program begins: a group of its own, which can be ended whole, and no life after ours.
+// In the child, before the program begins: a group of its own, which can be ended whole, and no life after ours. Linux sends the
+// signal when the *thread* that forked ends.
 struct OwnGroup {
     boost::system::error_code on_exec_setup(process::posix::default_launcher & /*launcher*/,
                                             const process::filesystem::path & /*program*/, const char *const * /*line*/) const {
@@ -94,6 +100,7 @@ class StdioLink final : public Link {
     };
 
     // On the thread of the pipes.
+    Result<void> launch(const ServerConfig &config);
     void read_line();
     void read_stderr();
     void take(std::string_view line);
@@ -122,7 +129,7 @@ class StdioLink final : public Link {
     std::jthread thread_;
 };
 
-Result<void> StdioLink::start(const ServerConfig &config) {
+Result<void> StdioLink::launch(const ServerConfig &config) {
     const std::vector<std::string> variables = environment_of(config);
     try {
         const auto found = config.command.contains('/') ? process::filesystem::path(config.command)
@@ -140,14 +147,25 @@ Result<void> StdioLink::start(const ServerConfig &config) {
     }
     read_line();
     read_stderr();
-    thread_ = std::jthread([this] {
+    return {};
+}
+
+// The link's own thread forks, since it lives as long as the link: whoever asks for a server may be gone long before it.
+Result<void> StdioLink::start(const ServerConfig &config) {
+    std::promise<Result<void>> promise;
+    std::future<Result<void>> launched = promise.get_future();
+    thread_ = std::jthread([this, &config, promise = std::move(promise)]() mutable {
         sigset_t pipe;  // a server that has ended is an error of the write, not our end
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
         ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-        io_.run();
+        const auto work = asio::make_work_guard(io_);  // also while the pipes are closed and the program still runs
+        Result<void> result = launch(config);
+        const bool runs = result.has_value();
+        promise.set_value(std::move(result));  // beyond this, `config` may be gone
+        if (runs) io_.run();
     });
-    return {};
+    return launched.get();
 }
 
 // Its input ends, which asks it to end; who doesn't is told more and more clearly.
@@ -227,6 +245,8 @@ void StdioLink::take(std::string_view line) {
         if (token == notification->params.end() || !token->is_number_integer()) return;
         const auto found = waiting_.find(token->get<std::int64_t>());
         if (found == waiting_.end()) return;
+        if (line.size() > kMaxProgressBytes) return;
+        if (found->second.notifications.size() == kMostProgress) found->second.notifications.pop_front();
         found->second.notifications.push_back(std::move(*notification));
     }
     changed_.notify_all();

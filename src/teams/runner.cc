@@ -101,6 +101,7 @@ class Run {
     const RunSink &sink_;
     const AgentInfo info_;
     std::vector<Tool> tools_;
+    std::string missing_;                  // which tools there should be beside these, and why they aren't there
     std::vector<ChatToolCall> undecided_;  // of the answer before this run
     std::vector<ChatMessage> next_;        // for the model to read
     RunResult result_;
@@ -110,6 +111,8 @@ class Run {
 void Run::find_tools() {
     std::set<std::string, std::less<>> names;
     for (ToolSource *source : within_.sources) {
+        for (const std::string &trouble : source->prepare(info_, within_.budget.stop()))
+            missing_ += (missing_.empty() ? "" : "; ") + trouble;
         for (ChatTool &tool : source->tools(within_.agents, info_)) {
             if (names.insert(tool.name).second) tools_.push_back({.source = source, .tool = std::move(tool)});
         }
@@ -253,6 +256,7 @@ Result<Answer> Run::answer(std::vector<ChatMessage> messages) {
 
 RunResult Run::end(RunEnd how, std::vector<ChatToolCall> pending) {
     if (how == RunEnd::cancelled && within_.budget.time_is_up()) how = RunEnd::time;
+    if (!missing_.empty()) result_.warning = missing_ + (result_.warning.empty() ? "" : "; ") + result_.warning;
     result_.end = how;
     result_.pending = std::move(pending);
     return std::move(result_);

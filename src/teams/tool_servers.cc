@@ -1,7 +1,10 @@
 #include "teams/tool_servers.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <format>
+#include <utility>
 
 #include "core/field_hasher.h"
 #include "teams/tool_name.h"
@@ -9,7 +12,10 @@
 namespace engram {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::size_t kMaxListBytes = 16UZ << 20U;
+constexpr std::chrono::minutes kAskAgain{1};  // after a server couldn't say what it has
 
 // What a server's list of tools depends on.
 std::string digest_of(const mcp::ServerConfig &config) {
@@ -43,10 +49,14 @@ ToolOutcome failed(std::string text) { return {.text = std::move(text), .failed 
 struct ToolServers::Server {
     const mcp::ServerConfig config;
     const std::string digest;
-    std::mutex connecting;  // one at a time; never taken with `mutex` held
     mutable std::mutex mutex;
-    std::shared_ptr<mcp::Client> client;               // guarded by mutex
+    std::condition_variable_any connected;             // or tried in vain
+    bool is_connecting = false;                        // guarded by mutex: somebody is at it, without the lock
+    std::shared_ptr<mcp::Client> client = {};          // guarded by mutex
     std::optional<std::vector<mcp::Tool>> tools = {};  // guarded by mutex; nullopt: nobody has asked
+    bool is_stale = false;                             // guarded by mutex: the client may have other tools
+    Clock::time_point ask_again = {};                  // guarded by mutex; before that, `trouble` is what there is to say
+    std::string trouble = {};                          // guarded by mutex
 };
 
 ToolServers::ToolServers(std::vector<mcp::ServerConfig> servers, TeamStore &store) : store_(store) {
@@ -57,60 +67,120 @@ ToolServers::ToolServers(std::vector<mcp::ServerConfig> servers, TeamStore &stor
 }
 ToolServers::~ToolServers() = default;
 
+// One caller at a time connects, and the others wait for it, but not longer than they are wanted.
 Result<std::shared_ptr<mcp::Client>> ToolServers::connected(Server &server, const std::stop_token &stop) {
-    const std::scoped_lock one(server.connecting);
     {
-        const std::scoped_lock lock(server.mutex);
+        std::unique_lock lock(server.mutex);
+        if (!server.connected.wait(lock, stop, [&] { return !server.is_connecting; })) {
+            return fail(ErrorCode::cancelled, std::format("{} is being connected to, which takes too long", server.config.name));
+        }
         if (server.client && !server.client->broken()) return server.client;
+        server.is_connecting = true;
     }
-    ENGRAM_ASSIGN(std::shared_ptr<mcp::Client> client, mcp::Client::connect(server.config, stop));
+    auto made = mcp::Client::connect(server.config, stop);
+    std::shared_ptr<mcp::Client> before;  // ends without the lock: its server may take its time
     const std::scoped_lock lock(server.mutex);
-    server.client = client;
-    return client;
+    server.is_connecting = false;
+    server.connected.notify_all();
+    if (!made) return std::unexpected(std::move(made.error()));
+    before = std::exchange(server.client, std::move(*made));
+    server.is_stale = true;
+    return server.client;
 }
 
 // Asks the server, and remembers what it says.
-Result<std::vector<mcp::Tool>> ToolServers::listed(Server &server, const std::stop_token &stop) {
-    ENGRAM_ASSIGN(const std::shared_ptr<mcp::Client> client, connected(server, stop));
-    ENGRAM_ASSIGN(std::vector<mcp::Tool> tools, client->tools(stop));
-    static_cast<void>(store_.keep_tools(server.config.name, server.digest, text_of(tools)));  // the next start asks again
+Result<std::vector<mcp::Tool>> ToolServers::listed(Server &server, mcp::Client &client, const std::stop_token &stop) {
+    {
+        const std::scoped_lock lock(server.mutex);
+        server.is_stale = false;
+    }
+    auto tools = client.tools(stop);
+    if (tools)
+        static_cast<void>(store_.keep_tools(server.config.name, server.digest, text_of(*tools)));  // or the next start asks
     const std::scoped_lock lock(server.mutex);
-    server.tools = tools;
+    if (tools) {
+        server.tools = *tools;
+        server.ask_again = {};
+    } else {
+        server.is_stale = true;
+    }
     return tools;
 }
 
-std::vector<mcp::Tool> ToolServers::known(Server &server) {
-    std::shared_ptr<mcp::Client> client;
+Result<std::vector<mcp::Tool>> ToolServers::listed(Server &server, const std::stop_token &stop) {
+    ENGRAM_ASSIGN(const std::shared_ptr<mcp::Client> client, connected(server, stop));
+    return listed(server, *client, stop);
+}
+
+// What it listed before this process; false: that isn't known.
+bool ToolServers::recall(Server &server) {
+    const auto kept = store_.known_tools(server.config.name, server.digest);
+    const auto json = kept && *kept ? parse_bounded_json(**kept, kMaxListBytes) : fail(ErrorCode::not_found, "");
+    if (!json) return false;
+    const std::scoped_lock lock(server.mutex);
+    if (!server.tools) server.tools = mcp::tools_of(*json);
+    return true;
+}
+
+// Sees to it that its tools are known. Those that are stay in use when it can't say what has changed.
+Result<void> ToolServers::learn(Server &server, const std::stop_token &stop) {
+    const auto as_known = [&]() -> Result<void> {  // with the lock held
+        if (server.tools) return {};
+        return fail(ErrorCode::io, server.trouble);
+    };
+    bool are_known = false;
     {
         const std::scoped_lock lock(server.mutex);
-        client = server.client;
-        if (server.tools && (!client || !client->tools_have_changed())) return *server.tools;
+        const bool is_there = server.client && !server.client->broken();
+        if (is_there && server.client->tools_have_changed()) server.is_stale = true;
+        are_known = server.tools.has_value();
+        if (are_known && !(is_there && server.is_stale)) return {};
+        if (Clock::now() < server.ask_again) return as_known();
     }
-    if (!client) {
-        const auto kept = store_.known_tools(server.config.name, server.digest);
-        const auto json = kept && *kept ? parse_bounded_json(**kept, kMaxListBytes) : fail(ErrorCode::not_found, "");
-        if (json) {
-            const std::scoped_lock lock(server.mutex);
-            server.tools = mcp::tools_of(*json);
-            return *server.tools;
-        }
-    }
-    auto asked = listed(server, {});
-    if (asked) return std::move(*asked);
+    if (!are_known && recall(server)) return {};
+    const auto asked = listed(server, stop);
+    if (asked) return {};
     const std::scoped_lock lock(server.mutex);
-    return server.tools.value_or(std::vector<mcp::Tool>());
+    server.ask_again = Clock::now() + kAskAgain;
+    server.trouble = asked.error().message;
+    return as_known();
+}
+
+// After a call: a server that was connected to for it may have other tools than those that are remembered.
+void ToolServers::refresh(Server &server, mcp::Client &client, const std::stop_token &stop) {
+    {
+        const std::scoped_lock lock(server.mutex);
+        if (!server.is_stale || client.broken() || stop.stop_requested() || Clock::now() < server.ask_again) return;
+    }
+    if (listed(server, client, stop)) return;
+    const std::scoped_lock lock(server.mutex);
+    server.ask_again = Clock::now() + kAskAgain;
+}
+
+std::vector<std::string> ToolServers::prepare(const AgentInfo &agent, const std::stop_token &stop) {
+    std::vector<std::string> troubles;
+    for (const auto &server : servers_) {
+        const mcp::ServerConfig &config = server->config;
+        if (!std::ranges::contains(config.tenants, agent.tenant) || !server_matches(agent.card.tools, config.name)) continue;
+        if (const auto known = learn(*server, stop); !known)
+            troubles.push_back(std::format("the tools of {} are missing, since they could not be listed: {}", config.name,
+                                           known.error().message));
+    }
+    return troubles;
 }
 
 std::vector<ChatTool> ToolServers::tools(const AgentManager & /*agents*/, const AgentInfo &agent) {
     std::vector<ChatTool> tools;
     for (const auto &server : servers_) {
         const mcp::ServerConfig &config = server->config;
-        if (!std::ranges::contains(config.tenants, agent.tenant) || !server_matches(agent.card.tools, config.name)) continue;
-        for (mcp::Tool &tool : known(*server)) {
+        if (!std::ranges::contains(config.tenants, agent.tenant)) continue;
+        const std::scoped_lock lock(server->mutex);
+        if (!server->tools) continue;
+        for (const mcp::Tool &tool : *server->tools) {
             if (!tool_matches(agent.card.tools, config.name, tool.name)) continue;
             tools.push_back({.name = model_tool_name(config.name, tool.name),
-                             .description = std::move(tool.description),
-                             .parameters = std::move(tool.input_schema)});
+                             .description = tool.description,
+                             .parameters = tool.input_schema});
         }
     }
     return tools;
@@ -155,6 +225,7 @@ ToolOutcome ToolServers::call(const ToolContext &context, const ChatToolCall &ca
     };
     auto reply = (*client)->call(found->tool, std::move(*arguments), on_progress, context.stop);
     if (!reply) return failed(reply.error().message);
+    refresh(*found->server, **client, context.stop);
     if (reply->text.empty()) reply->text = reply->failed ? "The tool failed and didn't say why." : "Done.";
     return {.text = std::move(reply->text), .failed = reply->failed};
 }

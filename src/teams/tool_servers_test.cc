@@ -3,6 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <stop_token>
+#include <thread>
+
 #include "agents/testing_manager.h"
 #include "teams/testing_runs.h"
 
@@ -11,7 +17,11 @@ namespace {
 
 using namespace testing;
 
-mcp::ServerConfig play() { return {.name = "play", .command = "python3", .args = {"-B", ENGRAM_MCP_TEST_SERVER}}; }
+mcp::ServerConfig play(const std::string &odd = {}) {
+    mcp::ServerConfig config{.name = "play", .command = "python3", .args = {"-B", ENGRAM_MCP_TEST_SERVER}};
+    if (!odd.empty()) config.args.push_back(odd);
+    return config;
+}
 
 AgentSpec with_tools(const std::string &id, std::vector<std::string> tools, std::vector<std::string> approvals = {}) {
     AgentSpec spec{.id = id, .system_prompt = "You play."};
@@ -32,8 +42,9 @@ class ToolServersTest : public ::testing::Test {
         servers_ = std::make_unique<ToolServers>(std::move(configs), *store_);
         runner_ = std::make_unique<Runner>(std::vector<ToolSource *>{servers_.get()});
     }
-    std::string names_for(const AgentSpec &spec) {
-        const AgentInfo info = must(manager_->create(spec));
+    std::string names_for(const AgentSpec &spec) { return names_for(must(manager_->create(spec))); }
+    std::string names_for(const AgentInfo &info) {
+        EXPECT_TRUE(servers_->prepare(info, {}).empty());
         std::string names;
         for (const ChatTool &tool : servers_->tools(*manager_, info)) names += tool.name + " ";
         return names;
@@ -85,6 +96,57 @@ TEST_F(ToolServersTest, AServerThatDiesIsStartedAgain) {
     EXPECT_TRUE(died.steps.at(1).failed);
     EXPECT_TRUE(died.steps.at(1).output.starts_with("the tool server play doesn't answer: ")) << died.steps.at(1).output;
     EXPECT_EQ(run("a", {kEcho}).steps.at(1).output, "hello");
+}
+
+TEST_F(ToolServersTest, AServerThatNeverAnswersHoldsUpNoRunBeyondItsTime) {
+    mcp::ServerConfig mute = play("mute");
+    mute.name = "mute";
+    open({play(), mute});
+    EXPECT_TRUE(names_for(with_tools("b", {"play/*"})).contains("play__echo"));
+    must(manager_->create(with_tools("a", {"*"})));
+    RunRequest request{.agent = "a", .messages = {{.role = "user", .content = "Play."}}};
+    request.limits.time = std::chrono::milliseconds(500);
+    const RunResult late = must(runner_->run(*manager_, request));
+    EXPECT_EQ(late.end, RunEnd::time);
+    EXPECT_TRUE(late.warning.starts_with("the tools of mute are missing, since they could not be listed: ")) << late.warning;
+    // The next one, which has ten minutes, doesn't wait for it and goes on with what there is.
+    const RunResult next = run("a", {kEcho});
+    EXPECT_EQ(next.steps.at(1).output, "hello");
+    EXPECT_TRUE(next.warning.starts_with("the tools of mute are missing")) << next.warning;
+}
+
+// One run connects, and another one that needs the server too waits for that: each can be stopped by itself.
+TEST_F(ToolServersTest, WhoWaitsForAConnectionCanBeStopped) {
+    open({play("mute")});
+    const AgentInfo info = must(manager_->create(with_tools("a", {"play/*"})));
+    std::stop_source first, second;
+    std::atomic<int> ended = 0;
+    const auto prepare = [&](const std::stop_token &stop) {
+        EXPECT_EQ(servers_->prepare(info, stop).size(), 1U);
+        ++ended;
+    };
+    const std::jthread one([&] { prepare(first.get_token()); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::jthread other([&] { prepare(second.get_token()); });
+    second.request_stop();
+    other.join();
+    EXPECT_EQ(ended.load(), 1) << "the first one is still at it";
+    first.request_stop();
+}
+
+TEST_F(ToolServersTest, WhatAServerHasByNowCountsFromTheNextRunOn) {
+    const TemporaryFolder folder;
+    const std::string file = (folder.path() / "extra").string();
+    open({play("extra=" + file)});
+    const AgentInfo info = must(manager_->create(with_tools("a", {"play/*"})));
+    EXPECT_FALSE(names_for(info).contains("play__extra"));
+    std::ofstream(file) << "It has one more.";
+    open({play("extra=" + file)});
+    EXPECT_FALSE(names_for(info).contains("play__extra")) << "that is remembered";
+    EXPECT_EQ(run("a", {kEcho}).steps.at(1).output, "hello");
+    EXPECT_TRUE(names_for(info).contains("play__extra")) << "it was connected to";
+    open({play("extra=" + file)});
+    EXPECT_TRUE(names_for(info).contains("play__extra"));
 }
 
 // A server that is down changes no prompt: its tools are known, and only calls fail.

@@ -1,18 +1,50 @@
-// Agents that act: the tools of the reference MCP servers, approvals, colleagues and notes, across a crash.
+// Agents that act: the tools of the reference MCP servers and of another Engram, approvals, colleagues and notes, across a crash.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { events, Server } from "./server.mjs";
 
 const kServers = path.resolve("node_modules/@modelcontextprotocol");
-let server, folder;
+let server, folder, remote, other;
+
+async function freePort() {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, "close");
+  return port;
+}
+
+// The reference server behind an address, in a process of its own.
+async function startRemote() {
+  const port = await freePort();
+  const program = path.join(kServers, "server-everything", "dist/index.js");
+  remote = spawn(process.execPath, [program, "streamableHttp"], { env: { ...process.env, PORT: String(port) }, stdio: "ignore" });
+  const url = `http://localhost:${port}/mcp`;
+  for (let tries = 0; ; ++tries) {
+    try {
+      const answer = await fetch(url); // without a session it says no, which is enough
+      await answer.body?.cancel();
+      return url;
+    } catch (error) {
+      if (tries === 300 || remote.exitCode !== null) throw error;
+      await pause(100);
+    }
+  }
+}
 
 before(async () => {
   folder = await realpath(await mkdtemp(path.join(tmpdir(), "engram-files-")));
   await writeFile(path.join(folder, "tides.txt"), "High tide is at noon.\n");
+  other = await Server.start();
   const config = path.join(folder, "mcp.json");
   const node = (name, ...args) => ({ command: process.execPath, args: [path.join(kServers, name, "dist/index.js"), ...args] });
   await writeFile(
@@ -22,13 +54,17 @@ before(async () => {
         files: node("server-filesystem", folder),
         everything: { ...node("server-everything"), env: { NO_COLOR: "${NO_COLOR:-1}" } },
         gone: { command: "engram-no-such-server" },
+        remote: { type: "http", url: await startRemote() },
+        engram: { type: "http", url: `${other.url}/mcp` },
       },
     }),
   );
   server = await Server.start(["--mcp-config", config]);
 });
 after(async () => {
-  await server.stop();
+  await server?.stop();
+  await other?.stop();
+  remote?.kill("SIGKILL");
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -47,10 +83,12 @@ const run = (agent, body) => call("POST", `/v1/agents/${agent}/run`, { max_token
 describe("tools", () => {
   test("of the reference servers are listed, with what is wrong with one", async () => {
     const { servers } = await call("GET", "/v1/tools");
-    assert.deepEqual(servers.map((one) => one.name), ["files", "everything", "gone"]);
+    assert.deepEqual(servers.map((one) => one.name), ["files", "everything", "gone", "remote", "engram"]);
     assert.ok(servers[0].tools.some((tool) => tool.name === "files/read_text_file" && tool.model_name === "files__read_text_file"));
     assert.ok(servers[1].tools.some((tool) => tool.name === "everything/echo"));
     assert.match(servers[2].trouble, /there is no program engram-no-such-server/);
+    assert.ok(servers[3].tools.some((tool) => tool.name === "remote/echo"), servers[3].trouble);
+    assert.ok(servers[4].tools.some((tool) => tool.name === "engram/ask_agent"));
   });
 
   test("are called, and the model goes on with their results", async () => {
@@ -105,6 +143,45 @@ describe("tools", () => {
     const done = await run("reader", { prompt: "Write.", grammar: calling(["files__write_file", { path: path.join(folder, "x"), content: "y" }]) });
     assert.match(done.steps[1].output, /There is no tool files__write_file/);
     assert.equal(done.steps[1].failed, true);
+  });
+});
+
+describe("tools over HTTP", () => {
+  test("of the reference server, with their progress", async () => {
+    await call("POST", "/v1/agents", { id: "distant", card: { tools: ["remote/*"] } }, 201);
+    const done = await run("distant", { prompt: "Say it.", grammar: calling(["remote__echo", { message: "over there" }], ["remote__get-sum", { a: 2, b: 3 }]) });
+    const [echo, sum] = done.steps.filter((step) => step.kind === "tool");
+    assert.equal(echo.failed, false, echo.output);
+    assert.match(echo.output, /over there/);
+    assert.match(sum.output, /5/);
+    const response = await fetch(`${server.url}/v1/agents/distant/run`, {
+      method: "POST",
+      body: JSON.stringify({
+        prompt: "Take your time.",
+        stream: true,
+        max_tokens: 300,
+        limits: { steps: 2 },
+        grammar: calling(["remote__trigger-long-running-operation", { duration: 1, steps: 2 }]),
+      }),
+    });
+    const seen = [];
+    for await (const [name, data] of events(response)) seen.push([name, JSON.parse(data)]);
+    assert.ok(seen.some(([name]) => name === "tool_progress"));
+    assert.equal(seen.find(([name]) => name === "tool_ends")[1].failed, false);
+  });
+
+  test("of another Engram: its agents are asked", async () => {
+    const made = await other.raw("POST", "/v1/agents", { id: "keeper", system_prompt: "You keep the light.", description: "Keeps the lighthouse" });
+    assert.equal(made.status, 201, made.text);
+    await call("POST", "/v1/agents", { id: "asker", card: { tools: ["engram/*"] } }, 201);
+    const found = await run("asker", { prompt: "Who is there?", grammar: calling(["engram__list_agents", {}]) });
+    assert.equal(found.steps[1].failed, false, found.steps[1].output);
+    assert.match(found.steps[1].output, /keeper/);
+    const asked = await run("asker", { prompt: "Ask.", grammar: calling(["engram__ask_agent", { agent: "keeper", message: "Is it lit?", max_tokens: 8 }]) });
+    assert.equal(asked.steps[1].failed, false, asked.steps[1].output);
+    const { json } = await other.raw("GET", "/v1/agents/keeper/transcript");
+    assert.deepEqual(json.messages.map((message) => message.role), ["user", "assistant"]);
+    assert.equal(json.messages[0].content, "Is it lit?");
   });
 });
 

@@ -1,7 +1,7 @@
 """A tool server for tests, on standard input and output: server.py [odd behaviours...].
 
 old: knows only versions that begin with initialize; silent: doesn't answer what it doesn't know; junk: prints lines that are no messages;
-dies: ends when the tool `die` is called.
+mute: answers nothing at all; extra=FILE: has one more tool, `extra`, while that file is there.
 """
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 
 odd = set(sys.argv[1:])
+extra = next((word.removeprefix("extra=") for word in odd if word.startswith("extra=")), "")
 META = "io.modelcontextprotocol/protocolVersion"
 
 
@@ -42,6 +43,12 @@ def call(name, arguments, request):
         for i in range(3):
             send({"method": "notifications/progress", "params": {"progressToken": token, "progress": i + 1, "total": 3}})
         return text("3")
+    if name == "flood":
+        token = request["params"].get("_meta", {}).get("progressToken")
+        for i in range(1000):
+            send({"method": "notifications/progress", "params": {"progressToken": token, "progress": i + 1}})
+        send({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1001, "message": "x" * 100_000}})
+        return text("it is over")
     if name == "sleep":
         return None  # answers never
     if name == "where":
@@ -58,6 +65,8 @@ if "junk" in odd:
 for line in sys.stdin:
     request = json.loads(line)
     method, params = request.get("method"), request.get("params", {})
+    if "mute" in odd:
+        continue
     if "id" not in request:
         if method == "notifications/cancelled":
             cancelled.append(params["requestId"])
@@ -70,8 +79,9 @@ for line in sys.stdin:
                   "instructions": "old"}
     elif method == "tools/list":  # in pages
         first = int(params.get("cursor", "0"))
-        result = {"tools": TOOLS[first:first + 4]}
-        if first + 4 < len(TOOLS):
+        tools = TOOLS + ([{"name": "extra", "inputSchema": {"type": "object"}}] if os.path.exists(extra) else [])
+        result = {"tools": tools[first:first + 4]}
+        if first + 4 < len(tools):
             result["nextCursor"] = str(first + 4)
     elif method == "tools/call":
         try:
