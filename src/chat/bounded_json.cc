@@ -10,6 +10,9 @@ namespace {
 // Each member is compared with those before it in its object: so many comparisons for a whole text, most of a second.
 constexpr std::size_t kMaxJsonComparisons = 12'000'000;
 
+// Of a whole text, with objects and lists: "{}," has three bytes, what is made of it some fifty.
+constexpr std::size_t kMaxJsonValues = 1'000'000;
+
 // Thrown through the parser, from its callback. No std::exception: it must not be mistaken for one of the parser's.
 struct LimitExceeded {
     const char *what;
@@ -23,11 +26,15 @@ Result<OrderedJson> parse_bounded_json(std::string_view text, std::size_t max_by
     }
     std::array<std::size_t, kMaxJsonDepth + 1> members{};
     std::size_t comparisons = 0;
+    std::size_t values = 0;
     const auto check = [&](int depth, OrderedJson::parse_event_t event, const OrderedJson &) {
         const auto level = static_cast<std::size_t>(depth);
         using enum OrderedJson::parse_event_t;
         if ((event == object_start || event == array_start) && level >= kMaxJsonDepth) {
             throw LimitExceeded{"it is nested too deeply"};
+        }
+        if (event == object_start || event == array_start || event == value) {
+            if (++values > kMaxJsonValues) throw LimitExceeded{"it has too many values"};
         }
         if (event == object_start) members.at(level + 1) = 0;
         if (event != key) return true;

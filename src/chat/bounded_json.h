@@ -1,5 +1,6 @@
-// JSON from a model's answer, a user's file or a server's reply: foreign text, so its size, its depth and the members of one
-// object are bounded before anything that recurses, or that looks members up one by one, sees it. Members keep their order. Pure.
+// JSON from a model's answer, a user's file or a server's reply: foreign text, so its size, its depth, its values and the members
+// of one object are bounded before anything that recurses, or that looks members up one by one, sees it. Members keep their
+// order. Pure.
 #pragma once
 
 #include <cstddef>

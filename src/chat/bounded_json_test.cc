@@ -41,5 +41,20 @@ TEST(BoundedJson, ObjectsAreBoundedTogether) {
     EXPECT_EQ(error_of(small + "1]"), "") << "as many small ones as a long conversation has";
 }
 
+// Small values cost many times their bytes, whatever holds them.
+TEST(BoundedJson, ValuesAreBounded) {
+    constexpr std::size_t kMost = 1'000'000;
+    const auto list_of = [](std::size_t elements, std::string_view element) {
+        std::string text = "[";
+        for (std::size_t i = 0; i < elements; ++i) text.append(i > 0 ? "," : "").append(element);
+        return text + "]";
+    };
+    EXPECT_EQ(error_of(list_of(kMost - 1, "1")), "") << "the list is one of them";
+    for (const char *element : {"1", "{}", "[]", "\"\"", "null"})
+        EXPECT_EQ(error_of(list_of(kMost, element)), "it has too many values");
+    EXPECT_EQ(error_of(list_of((kMost - 1) / 3, R"({"a":[]})")), "");
+    EXPECT_EQ(error_of(list_of(kMost / 2, R"({"a":[]})")), "it has too many values") << "members are values";
+}
+
 }  // namespace
 }  // namespace engram

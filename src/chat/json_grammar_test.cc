@@ -99,6 +99,20 @@ TEST(JsonGrammar, PathologicalSchemasAreBounded) {
     EXPECT_LT(json_object_grammar().value().size(), 20'000U);
 }
 
+TEST(JsonGrammar, TextsOfSchemasAndPatternsAreBounded) {
+    const auto schema_of = [](std::size_t bytes) {
+        const std::string begin = R"({"type":"string","description":")", end = R"("})";
+        return begin + std::string(bytes - begin.size() - end.size(), 'x') + end;
+    };
+    EXPECT_TRUE(json_schema_grammar(schema_of(1UZ << 20U)).has_value());
+    EXPECT_TRUE(error_of(schema_of((1UZ << 20U) + 1)).message.contains("at most 1048576 are read"));
+    const auto pattern_of = [](std::size_t bytes) {
+        return std::format(R"({{"type":"string","pattern":"[{}]"}})", std::string(bytes - 2, 'a'));
+    };
+    EXPECT_TRUE(json_schema_grammar(pattern_of(2048)).has_value());
+    EXPECT_TRUE(error_of(pattern_of(2049)).message.contains("it has more than 2048 bytes"));
+}
+
 // What would take minutes, or the stack, is refused; that it happens soon shows by the test's end.
 TEST(JsonGrammar, WhatMultipliesIsRefusedSoon) {
     std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{)", chain = doubling;

@@ -86,6 +86,13 @@ TEST(RoleFile, NamesTheLineOfAMistake) {
     EXPECT_TRUE(complaint("id = ").starts_with(file + ":1: not valid TOML: "));
 }
 
+TEST(RoleFile, IsBounded) {
+    std::string toml(kWhole);
+    toml.resize(kMaxRoleBytes - 1, '\n');
+    EXPECT_TRUE(parse(toml + "\n").has_value());
+    EXPECT_TRUE(complaint(toml + "\n\n").ends_with(": larger than 1048576 bytes"));
+}
+
 TEST(RoleFile, AFolderIsReadByName) {
     const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "engram-roles";
     std::filesystem::remove_all(folder);

@@ -322,6 +322,23 @@ TEST(DamagedModel, WhatIsntAModelIsAnError) {
     }
 }
 
+TEST(DamagedModel, AbsurdCountsAreRefused) {
+    const std::filesystem::path path = test_folder() / "counts.gguf";
+    const auto error_of = [&](std::uint64_t tensors, std::uint64_t pairs) {
+        const std::uint32_t version = GGUF_VERSION;
+        std::string bytes = GGUF_MAGIC;
+        bytes.append(reinterpret_cast<const char *>(&version), sizeof version);
+        bytes.append(reinterpret_cast<const char *>(&tensors), sizeof tensors);
+        bytes.append(reinterpret_cast<const char *>(&pairs), sizeof pairs);
+        write_bytes(path, bytes);
+        const auto checked = check_gguf(path);
+        return checked ? std::string() : checked.error().message;
+    };
+    EXPECT_FALSE(error_of(131'072, 65'536).contains("absurd counts")) << "what is wrong is that nothing follows";
+    EXPECT_TRUE(error_of(131'073, 65'536).contains("absurd counts"));
+    EXPECT_TRUE(error_of(131'072, 65'537).contains("absurd counts"));
+}
+
 TEST(DamagedModel, CutOffAnywhereIsAnError) {
     const std::string whole = read_bytes(tiny_model("tiny-llama"));
     const std::filesystem::path path = test_folder() / "cut.gguf";

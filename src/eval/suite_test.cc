@@ -111,6 +111,13 @@ TEST(Suite, FilesAreNamedInErrors) {
     EXPECT_TRUE(read_suite(file).error().message.starts_with(file.string() + ": name: "));
 }
 
+TEST(Suite, IsBounded) {
+    std::string json(kMaxSuiteBytes + 1, ' ');
+    const auto suite = parse_suite(json);
+    ASSERT_FALSE(suite);
+    EXPECT_TRUE(suite.error().message.contains("at most 268435456 are read")) << suite.error().message;
+}
+
 TEST(Suite, Mutations) {
     const std::uint64_t seed = std::random_device{}();
     std::cout << "seed " << seed << '\n';

@@ -34,6 +34,7 @@ Connection::Connection(Setup setup)
       limits_(setup.limits),
       closed_(std::move(setup.closed)),
       reader_(limits_.header_bytes, limits_.body_bytes),
+      body_share_(dispatcher_.body_share()),
       timer_(executor_) {}
 
 void Connection::start() {
@@ -83,6 +84,7 @@ void Connection::consume() {
     const RequestReader::Fed fed = reader_.feed(in_);
     in_.erase(0, fed.used);
     if (in_.empty()) empty(in_);
+    if (fed.step != RequestReader::Step::refused && !body_share_.grow_to(reader_.body_bytes())) return refuse_body();
     switch (fed.step) {
         case RequestReader::Step::more:
             if (reader_.wants_continue() && !writing_) {
@@ -95,8 +97,20 @@ void Connection::consume() {
     }
 }
 
+// What has arrived of the body is dropped at once, so that others find room.
+void Connection::refuse_body() {
+    reader_.refuse(HttpRefusalKind::no_room, 503, "the server holds as many bodies of other requests as it takes: try again soon",
+                   in_);
+    in_.clear();
+    body_share_.release();
+    open(dispatcher_.refuse(arrival(), reader_.refusal()));
+}
+
 Dispatcher::Arrival Connection::arrival() {
-    Dispatcher::Arrival arrival{.request = reader_.take(), .http_1_0 = reader_.is_http_1_0(), .keep_alive = reader_.keep_alive()};
+    Dispatcher::Arrival arrival{.request = reader_.take(),
+                                .body_share = std::exchange(body_share_, dispatcher_.body_share()),
+                                .http_1_0 = reader_.is_http_1_0(),
+                                .keep_alive = reader_.keep_alive()};
     arrival.request.peer = peer_;
     // Once: while a wake-up is on its way, the exchange sends no further one.
     arrival.wake = [self = shared_from_this()] { asio::post(self->executor_, [self] { self->flush(); }); };

@@ -47,6 +47,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void read();
     void on_read(const boost::system::error_code &error, std::size_t bytes);
     void consume();
+    void refuse_body();
     Dispatcher::Arrival arrival();
     void open(std::shared_ptr<Exchange> exchange);
     void flush();
@@ -75,6 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::vector<char> read_buffer_;
     std::string in_;  // read, and not yet used by reader_
     RequestReader reader_;
+    BodyShare body_share_;  // of the body that is arriving
 
     std::shared_ptr<Exchange> exchange_;  // while handling
     bool writing_ = false;

@@ -48,6 +48,7 @@ Dispatcher::Dispatcher(const HttpServerOptions &options, RouteTable routes)
       refuse_(options.refuse),
       log_(options.log),
       max_running_(options.limits.workers),
+      bodies_(std::make_shared<BodyBudget>(std::max(options.limits.bodies_bytes, options.limits.body_bytes))),
       random_(std::random_device{}()),
       quick_("http-quick", 1),
       workers_("http-worker", options.limits.workers) {}
@@ -92,6 +93,7 @@ std::shared_ptr<Exchange> Dispatcher::open_exchange(Arrival arrival) {
     }
     HttpFields own = own_headers(arrival.request);
     return std::make_shared<Exchange>(Exchange::Setup{.request = std::move(arrival.request),
+                                                      .body_share = std::move(arrival.body_share),
                                                       .own_headers = std::move(own),
                                                       .http_1_0 = arrival.http_1_0,
                                                       .keep_alive = arrival.keep_alive && !stopping_,
@@ -102,7 +104,9 @@ std::shared_ptr<Exchange> Dispatcher::open_exchange(Arrival arrival) {
 std::shared_ptr<Exchange> Dispatcher::refuse(Arrival arrival, HttpRefusal refusal) {
     arrival.keep_alive = false;
     const auto exchange = open_exchange(std::move(arrival));
-    exchange->refuse(std::move(refusal));
+    HttpFields headers;
+    if (refusal.kind == HttpRefusalKind::no_room) headers.emplace_back("Retry-After", "1");
+    exchange->refuse(std::move(refusal), std::move(headers));
     return exchange;
 }
 

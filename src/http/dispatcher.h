@@ -22,6 +22,7 @@ class Dispatcher {
   public:
     struct Arrival {
         HttpRequest request;
+        BodyShare body_share;
         bool http_1_0 = false;
         bool keep_alive = true;
         std::function<void()> wake;  // see Exchange::Setup
@@ -46,6 +47,7 @@ class Dispatcher {
     // Returns when every handler has.
     void join();
 
+    BodyShare body_share() { return BodyShare(bodies_); }  // of a request that is to come
     const RouteTable &routes() const { return routes_; }
     std::size_t open() const;
     std::size_t running() const { return running_; }
@@ -68,6 +70,7 @@ class Dispatcher {
     const HttpRefuse refuse_;
     const std::function<void(std::string_view)> log_;
     const std::size_t max_running_;
+    const std::shared_ptr<BodyBudget> bodies_;
 
     std::mt19937_64 random_;  // of the thread that owns the sockets
     std::atomic<bool> stopping_ = false;

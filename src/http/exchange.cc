@@ -68,6 +68,7 @@ void WorkerSlot::release() {
 
 Exchange::Exchange(Setup setup)
     : request_(std::move(setup.request)),
+      body_share_(std::move(setup.body_share)),
       own_headers_(std::move(setup.own_headers)),
       http_1_0_(setup.http_1_0),
       refuse_(std::move(setup.refuse)),

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/body_budget.h"
 #include "http/server.h"
 
 namespace engram::http {
@@ -39,6 +40,7 @@ class Exchange {
   public:
     struct Setup {
         HttpRequest request;     // without `stop`
+        BodyShare body_share;    // what the request's body takes of the budget
         HttpFields own_headers;  // that the server adds to whatever answer is given
         bool http_1_0 = false;
         bool keep_alive = true;
@@ -98,6 +100,7 @@ class Exchange {
 
     // constant after construction
     HttpRequest request_;
+    BodyShare body_share_;
     HttpFields own_headers_;
     bool http_1_0_;
     HttpRefuse refuse_;

@@ -33,11 +33,21 @@ class FetchTest : public ::testing::Test {
         return {};
     }
 
+    static Result<void> long_headers(const HttpRequest &request, HttpResponder &responder) {
+        HttpAnswer answer;
+        for (int i = 0; i < std::stoi(std::string(request.parameter("count"))); ++i) {
+            answer.headers.emplace_back(std::format("X-{}", i), std::string(64UZ << 10U, 'x'));
+        }
+        responder.send(answer);
+        return {};
+    }
+
     std::string url(std::string_view path) const { return std::format("http://127.0.0.1:{}{}", server_->port(), path); }
 
     std::unique_ptr<HttpServer> server_ =
         start_server({make_route("POST", "/echo", echo), make_route("DELETE", "/echo", echo), make_route("GET", "/echo", echo),
-                      make_route("GET", "/count", count), make_route("POST", "/moved", move)});
+                      make_route("GET", "/count", count), make_route("GET", "/headers/{count}", long_headers),
+                      make_route("POST", "/moved", move)});
     Fetcher fetcher_ = *Fetcher::create();
 };
 
@@ -84,6 +94,19 @@ TEST_F(FetchTest, EndsWhenItShould) {
     EXPECT_TRUE(endless({.max_reply_bytes = 100}, {}).contains(" sent more than "));
     EXPECT_EQ(fetcher_.send({.url = "file:///etc/hostname"}, {}).error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(fetcher_.send({.url = "http://127.0.0.1:1/"}, {}).error().code, ErrorCode::io);
+}
+
+// As many values of 64 KiB as the path says: those that fit, and with their names one too many.
+TEST_F(FetchTest, HeadersOfAnAnswerAreBounded) {
+    const auto with_headers = [&](std::size_t count) {
+        return fetcher_.send({.method = "GET", .url = url(std::format("/headers/{}", count))}, {});
+    };
+    const auto three = with_headers(3);
+    ASSERT_TRUE(three) << three.error().message;
+    EXPECT_EQ(three->header("x-2").size(), 64UZ << 10U);
+    const auto four = with_headers(4);
+    ASSERT_FALSE(four);
+    EXPECT_TRUE(four.error().message.contains(" sent more than ")) << four.error().message;
 }
 
 // A name that leads here is refused when it was looked up, and nothing comes here by a redirect.

@@ -4,10 +4,12 @@
 #include <atomic>
 #include <optional>
 #include <random>
+#include <semaphore>
 #include <string>
 #include <thread>
 
 #include "core/testing/test_seed.h"
+#include "http/body_budget.h"
 #include "http/server.h"
 #include "http/testing/client.h"
 #include "http/testing/test_server.h"
@@ -96,6 +98,67 @@ TEST(HttpLimits, BodiesAreBounded) {
             .status,
         413);
     expect_well(*server);
+}
+
+TEST(BodyBudget, IsTakenByWhatIsntSmallAndGivenBack) {
+    const auto budget = std::make_shared<BodyBudget>(300'000);
+    BodyShare one(budget), other(budget);
+    EXPECT_TRUE(one.grow_to(150'000));
+    EXPECT_TRUE(one.grow_to(200'000));
+    EXPECT_FALSE(other.grow_to(100'001));
+    EXPECT_TRUE(other.grow_to(100'000)) << "what was refused took nothing";
+    EXPECT_FALSE(BodyShare(budget).grow_to(BodyShare::kSmallBodyBytes + 1));
+    EXPECT_TRUE(BodyShare(budget).grow_to(BodyShare::kSmallBodyBytes));
+    const BodyShare moved = std::move(one);
+    EXPECT_FALSE(other.grow_to(100'001));
+    other.release();
+    EXPECT_FALSE(BodyShare(budget).grow_to(100'001));
+    EXPECT_TRUE(BodyShare(budget).grow_to(100'000));
+}
+
+std::string begun_post(std::string_view path, std::size_t bytes, std::size_t sent) {
+    return std::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", path, bytes) + std::string(sent, 'x');
+}
+
+// A body counts from its arrival until its handler has returned; small ones always find room, and a limit below that of one body
+// lets one in.
+TEST(HttpLimits, BodiesTogetherAreBounded) {
+    constexpr std::size_t kBytes = 200'000, kSmall = BodyShare::kSmallBodyBytes;
+    std::binary_semaphore begun(0), go_on(0);
+    HttpServerOptions options;
+    options.limits = {.body_bytes = kBytes, .bodies_bytes = 1};
+    const auto server = start_server({make_route("POST", "/b/held",
+                                                 [&](const HttpRequest &, HttpResponder &responder) -> Result<void> {
+                                                     begun.release();
+                                                     go_on.acquire();
+                                                     responder.send({.body = "held"});
+                                                     return {};
+                                                 }),
+                                      make_route("POST", "/b/1", answer_with("fine"))},
+                                     std::move(options));
+    TestClient first(server->port());
+    ASSERT_TRUE(first.send(begun_post("/b/held", kBytes, kBytes)));
+    begun.acquire();
+    for (int i = 0; i < 3; ++i) {
+        const Reply second = refused(*server, begun_post("/b/1", kBytes, kSmall + 1));
+        EXPECT_EQ(second.status, 503) << "before it is whole";
+        EXPECT_EQ(second.header("retry-after"), "1");
+        EXPECT_TRUE(second.body.starts_with("B 10 /b/1")) << second.body;
+        TestClient client(server->port());
+        const auto small = client.ask("POST", "/b/1", std::string(kSmall, 'x'));
+        ASSERT_TRUE(small);
+        EXPECT_EQ(small->status, 200);
+    }
+    EXPECT_EQ(refused(*server, begun_post("/b/1", kSmall + 1, kSmall + 1)).status, 503) << "whole with its last byte";
+    go_on.release();
+    const auto held = first.receive();
+    ASSERT_TRUE(held);
+    EXPECT_EQ(held->body, "held");
+    EXPECT_TRUE(eventually([&] {
+        TestClient client(server->port());
+        const auto reply = client.ask("POST", "/b/1", std::string(kBytes, 'x'));
+        return reply && reply->status == 200;
+    })) << "all of the room is there again";
 }
 
 TEST(HttpLimits, HeadersAreBounded) {

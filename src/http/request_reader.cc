@@ -106,6 +106,10 @@ bool RequestReader::whole() {
     return is_http_1_0_ || message.count(beast_http::field::host) == 1;
 }
 
+std::size_t RequestReader::body_bytes() const {
+    return request_.body.size() + (parser_ ? parser_->beast.get().body().size() : 0);
+}
+
 HttpRequest RequestReader::take() {
     parser_.reset();
     continued_ = false;

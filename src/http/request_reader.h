@@ -39,6 +39,8 @@ class RequestReader {
     // The request, or what is known of it after a refusal. Then the reader is ready for the next one.
     HttpRequest take();
 
+    std::size_t body_bytes() const;  // of the request's body that have arrived, until it is taken
+
     bool keep_alive() const { return keep_alive_; }    // of the request that was taken
     bool is_http_1_0() const { return is_http_1_0_; }  // likewise
     const HttpRefusal &refusal() const { return refusal_; }

@@ -64,6 +64,32 @@ TEST(RequestReader, TellsOnceThatTheClientWaits) {
     EXPECT_EQ(reader.take().body, "ok");
 }
 
+// What stands between two chunks and never ends is kept only up to a limit.
+TEST(RequestReader, LinesBetweenChunksAreBounded) {
+    const auto fed = [](std::size_t bytes) {
+        RequestReader reader(20'000, 1000);
+        const std::string head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        EXPECT_EQ(reader.feed(head).step, Step::more);
+        std::string line = "1;";
+        line.append(bytes - line.size(), 'x');
+        return reader.feed(line).step;
+    };
+    EXPECT_EQ(fed(8192), Step::more);
+    EXPECT_EQ(fed(8193), Step::refused);
+}
+
+TEST(RequestReader, SaysHowMuchOfABodyHasArrived) {
+    RequestReader reader(1000, 1000);
+    EXPECT_EQ(reader.body_bytes(), 0);
+    const std::string head = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n";
+    EXPECT_EQ(reader.feed(head + std::string(20, 'x')).step, Step::more);
+    EXPECT_EQ(reader.body_bytes(), 20);
+    EXPECT_EQ(reader.feed(std::string(10, 'x')).step, Step::complete);
+    EXPECT_EQ(reader.body_bytes(), 30);
+    EXPECT_EQ(reader.take().body.size(), 30);
+    EXPECT_EQ(reader.body_bytes(), 0);
+}
+
 // A refusal is worded by the path, so as much as possible is said of the request.
 TEST(RequestReader, KnowsWhatWasAskedWhenItRefuses) {
     RequestReader reader(300, 10);

@@ -6,8 +6,9 @@
 // many, malformed, a handler that failed) gets its words from the caller's `refuse`, because each protocol has its own shape of
 // an error.
 //
-// Memory is bounded: `connections` times the limits of a request, and for each stream about 64 KiB that the client hasn't read
-// yet. A client that doesn't read makes `write` wait, and is cut off after `send_timeout`.
+// Memory is bounded: `bodies_bytes` for all bodies, `connections` times the other limits of a request and 64 KiB of a body that
+// always finds room, and for each stream about 64 KiB that the client hasn't read yet. A client that doesn't read makes `write`
+// wait, and is cut off after `send_timeout`.
 //
 // Threads: handlers of several requests run at the same time. `refuse` and `log` are called from the thread that owns the sockets
 // or from a worker, also at the same time: they are quick and thread-safe. Any number of servers may live in one process, at the
@@ -130,6 +131,7 @@ enum class HttpRefusalKind : std::uint8_t {
     overloaded,          // 503: all workers are busy; with Retry-After
     stopping,            // 503: with Retry-After. The connection is closed
     foreign,             // 403: sent by a web page of another origin that isn't allowed, or to a name that isn't this machine's
+    no_room,             // 503: bodies of other requests take the memory for them; with Retry-After. The connection is closed
 };
 
 struct HttpRefusal {
@@ -151,9 +153,10 @@ struct HttpTls {
 
 struct HttpLimits {
     std::size_t body_bytes = 32U << 20;
-    std::size_t header_bytes = 32U << 10;  // request line and headers together
-    std::size_t connections = 4096;        // more clients than that wait until one has gone
-    std::size_t workers = 128;             // handlers that run at the same time; a further request is refused as overloaded
+    std::size_t bodies_bytes = 256U << 20;  // of those that are in memory, beside small ones; at least one always fits
+    std::size_t header_bytes = 32U << 10;   // request line and headers together
+    std::size_t connections = 4096;         // more clients than that wait until one has gone
+    std::size_t workers = 128;              // handlers that run at the same time; a further request is refused as overloaded
     std::chrono::milliseconds receive_timeout{30'000};  // from a request's first byte to its last one; for TLS's handshake too
     std::chrono::milliseconds idle_timeout{75'000};     // between two requests
     std::chrono::milliseconds send_timeout{30'000};     // in which the client takes nothing of what is sent

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <format>
 #include <random>
 
 #include "core/testing/test_seed.h"
@@ -45,6 +46,15 @@ TEST(JsonRpcTest, WhatIsWrittenIsReadAgain) {
     }
     EXPECT_EQ(write_rpc(RpcRequest{.id = 1, .method = "ping"}), R"({"jsonrpc":"2.0","id":1,"method":"ping"})");
     EXPECT_EQ(write_rpc(RpcNotification{.method = "\xFF"}), "{\"jsonrpc\":\"2.0\",\"method\":\"\xEF\xBF\xBD\"}");
+}
+
+// It is kept while its request runs.
+TEST(JsonRpcTest, AnIdIsBounded) {
+    const auto with_id = [](std::size_t bytes) {
+        return std::format(R"({{"jsonrpc":"2.0","id":"{}","method":"ping"}})", std::string(bytes, 'x'));
+    };
+    EXPECT_TRUE(read_rpc(with_id(1024), kMaxBytes).has_value());
+    EXPECT_EQ(fault(with_id(1025)).error.message, "id must be a whole number or a string of at most 1024 bytes");
 }
 
 TEST(JsonRpcTest, SaysWhatIsWrongAndToWhom) {

@@ -75,6 +75,7 @@ http::HttpAnswer refusal_answer(const http::HttpRequest &request, const http::Ht
             case body_too_large: return ApiErrorKind::too_large;
             case internal: return ApiErrorKind::internal;
             case overloaded: return ApiErrorKind::rate_limited;
+            case no_room:
             case stopping: return ApiErrorKind::overloaded;
         }
         return ApiErrorKind::internal;

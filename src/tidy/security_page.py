@@ -3,7 +3,8 @@
 
 - Every test that it names exists: `Suite.Test` as TEST(Suite, Test) (or TEST_F, TEST_P), `fuzz.NAME` as engram_fuzz(NAME …), and
   "a name" in `FILE` as a text of that file.
-- Every limit has the value that the page says: `NAME` in `FILE` as it is defined there, `--setting` as its default.
+- Every limit has the value that the page says: `NAME` in `FILE` as it is defined there, `--setting` as its default. Its last cell names
+  the test of it, or has a dash.
 """
 import pathlib
 import re
@@ -24,7 +25,7 @@ def known_tests(root):
 
 def check_tests(root, page):
     names = known_tests(root)
-    cells = [line.rsplit("|", 2)[1] for line in page.splitlines() if line.startswith("|") and line.count("|") == 4]
+    cells = [line.rsplit("|", 2)[1] for line in page.splitlines() if line.startswith("|") and line.count("|") in (4, 6)]
     cells += [line for line in page.splitlines() if not line.startswith("|")]
     for cell in cells:
         for name in re.findall(r"`((?:fuzz|[A-Z]\w*)\.\w+)`", cell):
@@ -60,9 +61,12 @@ def check_limits(root, page):
     settings = (root / "src/config/setting_table.cc").read_text()
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) != 4 or cells[0] in ("input", "---"):
+        if not line.startswith("|") or cells[0] in ("input", "---"):
             continue
-        what, limit, where, _ = cells
+        if len(cells) != 5 or not re.fullmatch(r"-|`.+`.*", cells[4]):
+            yield f"{PAGE}: {cells[0]}: the row must end with its test, or with a dash"
+            continue
+        what, limit, where, _, _ = cells
         place = re.match(r"`(\w+)` in `([^`]+)`", where)
         setting = re.match(r"`--([\w-]+)`", where)
         if place:

@@ -14,11 +14,11 @@ PAGE = """# Security
 
 ## Limits
 
-| input | limit | where | beyond |
-| --- | --- | --- | --- |
-| a | {bytes} | `kMax` in `src/a.h` | - |
-| b | {seconds} | `timeout` in `src/a.h` | - |
-| c | {setting} | `--max-body` | - |
+| input | limit | where | beyond | test |
+| --- | --- | --- | --- | --- |
+| a | {bytes} | `kMax` in `src/a.h` | - | {test} |
+| b | {seconds} | `timeout` in `src/a.h` | - | - |
+| c | {setting} | `--max-body` | - | `fuzz.there` |
 
 ## Else
 """
@@ -42,7 +42,7 @@ class SecurityPageTest(unittest.TestCase):
 
     def findings(self, **changes):
         (self.root / "docs/security.md").write_text(
-            PAGE.format(**{"tests": "", "bytes": "16 KiB", "seconds": "30 s", "setting": "32M"} | changes))
+            PAGE.format(**{"tests": "", "bytes": "16 KiB", "seconds": "30 s", "setting": "32M", "test": "`Suite.IsThere`"} | changes))
         return list(security_page.findings(self.root))
 
     def test_what_is_true_passes(self):
@@ -53,6 +53,12 @@ class SecurityPageTest(unittest.TestCase):
             found = self.findings(tests=f"\n| a | b | {name} |")
             self.assertEqual(len(found), 1, name)
             self.assertIn("there is no test", found[0])
+
+    def test_limits_without_their_test(self):
+        self.assertIn("there is no test Suite.IsGone", self.findings(test="`Suite.IsGone`")[0])
+        self.assertEqual(self.findings(test="-"), [])
+        for cell in ("", "soon"):
+            self.assertIn("must end with its test", self.findings(test=cell)[0])
 
     def test_limits_that_are_others(self):
         self.assertIn("defines kMax as [16384]", self.findings(bytes="32 KiB")[0])

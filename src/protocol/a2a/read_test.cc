@@ -83,6 +83,14 @@ TEST(A2aRead, WhatIsWrongIsNamed) {
     EXPECT_EQ(place_of_error("/configuration/taskPushNotificationConfig/authentication", "{}"), hook + ".authentication");
 }
 
+TEST(A2aRead, AMessageHasSoManyParts) {
+    const auto parts = [](std::size_t count) {
+        return OrderedJson(std::vector<OrderedJson>(count, json_of(R"({"text":"x"})"))).dump();
+    };
+    EXPECT_EQ(place_of_error("/message/parts", parts(256)), "accepted");
+    EXPECT_EQ(place_of_error("/message/parts", parts(257)), "message.parts");
+}
+
 TEST(A2aRead, ListsAreAskedForWithinBounds) {
     const OrderedJson params = params_of_query({{"contextId", "c"},
                                                 {"status", "TASK_STATE_WORKING"},

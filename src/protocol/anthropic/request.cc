@@ -1,5 +1,6 @@
 #include "protocol/anthropic/request.h"
 
+#include <format>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 constexpr std::int64_t kMostTokens = INT32_MAX;
 constexpr std::int64_t kLeastThinkingBudget = 1024;
 constexpr std::size_t kMaxStops = 8192;
+constexpr std::size_t kMaxStopBytes = 4UZ << 10U;      // of one
+constexpr std::size_t kMaxAllStopBytes = 64UZ << 10U;  // of all: they are looked for with each token
 constexpr std::size_t kMaxUserIdBytes = 64UZ << 10U;
 
 enum class Purpose : std::uint8_t { answer, count };
@@ -44,8 +47,12 @@ ApiResult<void> read_sampling(const Field &body, Sampling &sampling) {
     const Field stops = body["stop_sequences"];
     if (!stops.present()) return {};
     ENGRAM_TRY(stops.must_be_array(0, kMaxStops));
+    std::size_t bytes = 0;
     for (const Field &stop : stops.elements()) {
         ENGRAM_ASSIGN(std::string text, stop.text());
+        if (text.size() > kMaxStopBytes) return stop.wrong(std::format("must have at most {} bytes", kMaxStopBytes));
+        bytes += text.size();
+        if (bytes > kMaxAllStopBytes) return stops.wrong(std::format("must have at most {} bytes together", kMaxAllStopBytes));
         if (text.find_first_not_of(" \t\r\n") == std::string::npos)
             return stop.wrong("each stop sequence must contain non-whitespace");
         sampling.stop.push_back(std::move(text));

@@ -128,6 +128,53 @@ TEST(AnthropicRequest, TheLongestTimeToLiveCounts) {
     EXPECT_EQ(parsed_with(R"({"cache_control":{"type":"ephemeral"}})").shape.retention, Retention::five_minutes);
 }
 
+// What is read whole has a limit: the last that is taken, and the first that isn't.
+TEST(AnthropicRequest, HasSoManyMessagesToolsAndStops) {
+    const auto error_of = [](const char *member, const OrderedJson &element, std::size_t count) {
+        OrderedJson body = request_with("{}");
+        body[member] = std::vector<OrderedJson>(count, element);
+        for (std::size_t i = 0; element.contains("name") && i < count; ++i) body[member][i]["name"] = std::format("f{}", i);
+        const auto request = parse_messages_request(body, no_headers(), Sampling{});
+        return request ? std::string() : request.error().message;
+    };
+    const OrderedJson message = {{"role", "user"}, {"content", "x"}};
+    EXPECT_EQ(error_of("messages", message, 100'000), "");
+    EXPECT_EQ(error_of("messages", message, 100'001), "messages: must have at most 100000 elements");
+    const OrderedJson tool = {{"name", "f"}, {"input_schema", {{"type", "object"}}}};
+    EXPECT_EQ(error_of("tools", tool, 4096), "");
+    EXPECT_EQ(error_of("tools", tool, 4097), "tools: must have at most 4096 elements");
+    const auto stops = [&](std::size_t count, std::size_t bytes) {
+        return error_of("stop_sequences", std::string(bytes, 'x'), count);
+    };
+    EXPECT_EQ(stops(8192, 1), "");
+    EXPECT_EQ(stops(8193, 1), "stop_sequences: must have at most 8192 elements");
+    EXPECT_EQ(stops(16, 4096), "");
+    EXPECT_EQ(stops(1, 4097), "stop_sequences.0: must have at most 4096 bytes");
+    EXPECT_EQ(stops(17, 4096), "stop_sequences: must have at most 65536 bytes together");
+}
+
+// Tools that messages add are looked up one by one, as those are that they take away.
+TEST(AnthropicRequest, ItsMessagesAddAndRemoveSoManyTools) {
+    const auto error_of = [](std::size_t count, bool adds) {
+        OrderedJson blocks = OrderedJson::array();
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::string name = std::format("f{}", i);
+            const OrderedJson definition = {{"name", name}, {"input_schema", {{"type", "object"}}}};
+            const OrderedJson added = {{"type", "tool_definition"}, {"definition", definition}};
+            blocks.push_back(
+                {{"type", adds ? "tool_addition" : "tool_removal"}, {"tool", adds ? added : OrderedJson{{"name", name}}}});
+        }
+        OrderedJson body = request_with("{}");
+        body["messages"].push_back({{"role", "system"}, {"content", std::move(blocks)}});
+        const auto request = parse_messages_request(body, no_headers(), Sampling{});
+        return request ? std::string() : request.error().message;
+    };
+    for (const bool adds : {true, false}) {
+        EXPECT_EQ(error_of(4096, adds), "");
+        EXPECT_EQ(error_of(4097, adds), "messages.1.content.4096.tool: is one of more tools than messages may add or remove");
+    }
+}
+
 TEST(AnthropicRequest, WhoseMemory) {
     const auto conversation = [](std::string_view user_id, const Lookup &headers = no_headers()) {
         OrderedJson body = request_with("{}");

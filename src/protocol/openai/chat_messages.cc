@@ -7,7 +7,8 @@
 namespace engram::protocol::openai {
 namespace {
 
-constexpr std::size_t kMaxCalls = 1024;  // of one answer: results look for theirs among them
+constexpr std::size_t kMaxMessages = 100'000;  // as many as Anthropic's requests may have
+constexpr std::size_t kMaxCalls = 1024;        // of one answer: results look for theirs among them
 
 // The ids of an answer's calls that have no result yet.
 struct OpenCalls {
@@ -103,7 +104,7 @@ ApiResult<void> no_open_calls(const OpenCalls &open) {
 }  // namespace
 
 ApiResult<std::vector<ChatMessage>> chat_messages(const Field &messages) {
-    ENGRAM_TRY(messages.must_be_array(1, SIZE_MAX));
+    ENGRAM_TRY(messages.must_be_array(1, kMaxMessages));
     std::vector<ChatMessage> result;
     OpenCalls open{.ids = {}, .message = messages};
     for (const Field &field : messages.elements()) {

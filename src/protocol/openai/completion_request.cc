@@ -1,3 +1,5 @@
+#include <format>
+
 #include "protocol/openai/chat_request.h"
 #include "protocol/openai/completions.h"
 
@@ -8,6 +10,7 @@ constexpr std::int64_t kMaxChoices = 128;
 constexpr std::int64_t kMaxLogprobs = 5;
 constexpr std::uint32_t kDefaultMaxTokens = 16;  // documented
 constexpr std::size_t kMaxPrompts = 2048;
+constexpr std::size_t kMaxAnswers = 2048;  // of all prompts: they have one place among those that wait
 
 ApiResult<CompletionPrompt> one_prompt(const Field &prompt) {
     CompletionPrompt result;
@@ -62,6 +65,10 @@ ApiResult<CompletionRequest> parse_completion_request(const OrderedJson &json, c
     }
     ENGRAM_ASSIGN(const std::int64_t choices, body["n"].whole_number_or(1, 1, kMaxChoices));
     chat.choices = static_cast<std::uint32_t>(choices);
+    if (request.prompts.size() * chat.choices > kMaxAnswers) {
+        return body["n"].wrong(std::format("is {} for each of {} prompts: at most {} answers are given to one request", choices,
+                                           request.prompts.size(), kMaxAnswers));
+    }
     if (body["logprobs"].present()) {
         ENGRAM_ASSIGN(const std::int64_t number, body["logprobs"].whole_number(0, kMaxLogprobs));
         chat.top_logprobs = static_cast<std::uint32_t>(number);

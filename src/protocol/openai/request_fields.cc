@@ -10,6 +10,8 @@ namespace engram::protocol::openai {
 namespace {
 
 constexpr std::size_t kMaxStopStrings = 4;
+constexpr std::size_t kMaxStopBytes = 4UZ << 10U;  // of one: all are looked for with each token
+constexpr std::size_t kMaxParts = 100'000;         // of one content
 constexpr std::uint32_t kRandomSeed = 0xFFFFFFFFU;
 
 // 64 bits of the client's into 32 of ours: equal seeds stay equal.
@@ -31,6 +33,7 @@ ApiResult<void> read_stop(const Field &stop, Sampling &sampling) {
     }
     for (const Field &text : list) {
         ENGRAM_ASSIGN(std::string value, text.text());
+        if (value.size() > kMaxStopBytes) return text.wrong(std::format("must have at most {} bytes", kMaxStopBytes));
         if (!value.empty()) sampling.stop.push_back(std::move(value));
     }
     return {};
@@ -166,7 +169,7 @@ ApiResult<std::string> content_text(const Field &content, std::initializer_list<
         if (content.present() && !content.is_text()) return content.wrong("must be a string or a list of parts");
         return content.text();
     }
-    ENGRAM_TRY(content.must_be_array(1, SIZE_MAX));
+    ENGRAM_TRY(content.must_be_array(1, kMaxParts));
     std::string text;
     bool first = true;
     for (const Field &part : content.elements()) {

@@ -12,10 +12,18 @@ namespace {
 
 using fuzz::require;
 
-class NothingStored : public StoredResponses {
+class OneStoredItem : public StoredResponses {
   public:
     std::optional<std::vector<ChatMessage>> conversation(std::string_view) const override { return std::nullopt; }
-    std::optional<OrderedJson> item(std::string_view) const override { return std::nullopt; }
+    std::optional<OrderedJson> item(std::string_view id) const override {
+        require(++looked_up_ <= 1024);
+        if (id != "msg_1") return std::nullopt;
+        const OrderedJson item = {{"type", "message"}, {"id", "msg_1"}, {"role", "user"}, {"content", "hi"}};
+        return std::optional<OrderedJson>(std::in_place, item);
+    }
+
+  private:
+    mutable std::size_t looked_up_ = 0;
 };
 
 bool is_json_object(const std::string &text) {
@@ -61,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         check(request->chat);
         for (const auto &prompt : request->prompts) require(prompt.text.empty() != prompt.tokens.empty());
     }
-    if (const auto parsed = parse_responses_request(*body, NothingStored(), "x"); const auto *request = accepted(parsed)) {
+    if (const auto parsed = parse_responses_request(*body, OneStoredItem(), "x"); const auto *request = accepted(parsed)) {
         check(request->chat);
         for (const auto &item : request->input_items) require(item.at("id").is_string() && item.at("type").is_string());
         require(!dump(request->echo).empty());

@@ -65,6 +65,49 @@ TEST(OpenAiRequests, HaveSoManyToolsAndCalls) {
     EXPECT_EQ(param(), "messages[1].tool_calls");
 }
 
+// Lists that are read whole: the last size that is taken, and the first that isn't.
+TEST(OpenAiRequests, HaveSoManyMessagesPartsAndItems) {
+    constexpr std::size_t kMost = 100'000;
+    const OrderedJson user = {{"role", "user"}, {"content", "x"}}, part = {{"type", "text"}, {"text", "x"}};
+    const auto list = [](const OrderedJson &element, std::size_t count) {
+        return OrderedJson(std::vector<OrderedJson>(count, element));
+    };
+    for (const std::size_t count : {kMost, kMost + 1}) {
+        const std::string message = count == kMost ? "" : ": must have at most 100000 elements";
+        const auto expect = [&](const std::optional<ApiError> &error, const std::string &field) {
+            EXPECT_EQ(error ? error->message : "", message.empty() ? "" : field + message);
+        };
+        expect(refusal_of(parse_chat_request({{"messages", list(user, count)}})), "messages");
+        const OrderedJson parts = {{"role", "user"}, {"content", list(part, count)}};
+        expect(refusal_of(parse_chat_request({{"messages", list(parts, 1)}})), "messages[0].content");
+        expect(refusal_of(parse_responses_request({{"input", list(user, count)}}, OneStoredResponse(), "1")), "input");
+    }
+}
+
+TEST(OpenAiRequests, HaveSoManyPromptsInputsAnswersAndStops) {
+    const auto texts = [](std::size_t count, std::size_t bytes) {
+        return OrderedJson(std::vector<std::string>(count, std::string(bytes, 'x')));
+    };
+    const auto completion = [](const OrderedJson &prompt, int n) {
+        const auto error = refusal_of(parse_completion_request({{"prompt", prompt}, {"n", n}}));
+        return error ? error->message : "";
+    };
+    EXPECT_EQ(completion(texts(2048, 1), 1), "");
+    EXPECT_EQ(completion(texts(2049, 1), 1), "prompt: must have at most 2048 elements");
+    EXPECT_EQ(completion(texts(16, 1), 128), "");
+    EXPECT_EQ(completion(texts(17, 1), 128), "n: is 128 for each of 17 prompts: at most 2048 answers are given to one request");
+    EXPECT_EQ(completion("x", 129), "n: must be a whole number from 1 to 128");
+    EXPECT_TRUE(parse_embedding_request({{"input", texts(2048, 1)}}).has_value());
+    EXPECT_EQ(parse_embedding_request({{"input", texts(2049, 1)}}).error().message, "input: must have at most 2048 elements");
+    const auto stopping = [](const OrderedJson &stop) {
+        const auto error = refusal_of(parse_completion_request({{"prompt", "x"}, {"stop", stop}}));
+        return error ? error->message : "";
+    };
+    EXPECT_EQ(stopping(texts(4, 4096)), "");
+    EXPECT_EQ(stopping(texts(5, 1)), "stop: must have at most 4 elements");
+    EXPECT_EQ(stopping(texts(1, 4097)), "stop[0]: must have at most 4096 bytes");
+}
+
 // Somewhere in the body a value becomes another one, goes, or comes twice.
 void damage(OrderedJson &json, std::mt19937_64 &random) {
     static const std::vector<OrderedJson> kForeign = {nullptr,

@@ -10,10 +10,14 @@ namespace engram::protocol::openai {
 namespace {
 
 constexpr std::string_view kThinkingMark = "engram-thinking:";
+constexpr std::size_t kMaxItems = 100'000;
+constexpr std::size_t kMaxParts = 100'000;              // of one item
+constexpr std::size_t kMaxReferences = 1024;            // each is a look-up
+constexpr std::size_t kMaxReferredBytes = 32UZ << 20U;  // of what they stand for: fifty bytes would else be any number
 
 ApiResult<std::string> joined_parts(const Field &parts) {
     std::string text;
-    if (parts.present()) ENGRAM_TRY(parts.must_be_array(0, SIZE_MAX));
+    if (parts.present()) ENGRAM_TRY(parts.must_be_array(0, kMaxParts));
     for (const Field &part : parts.elements()) {
         ENGRAM_ASSIGN(const std::string piece, part["text"].text());
         text += piece;
@@ -110,6 +114,33 @@ class Conversation {
     bool turn_is_open_ = false;  // the last message is an answer, and what comes next of the model belongs to it
 };
 
+// Stored items that an input names, as many and as large as one request may have them.
+class References {
+  public:
+    explicit References(const StoredResponses &stored) : stored_(stored) {}
+
+    ApiResult<OrderedJson> find(const Field &item) {
+        ENGRAM_ASSIGN(const std::string id, item["id"].text_that_is_not_empty());
+        if (++count_ > kMaxReferences) {
+            return item.wrong(
+                std::format("is one reference too many: at most {} stored items are read for one request", kMaxReferences));
+        }
+        std::optional<OrderedJson> found = stored_.item(id);
+        if (!found) return item["id"].wrong(std::format("item with id \"{}\" not found", id));
+        bytes_ += Field(*found).compact().size();
+        if (bytes_ > kMaxReferredBytes) {
+            return item.wrong(std::format("refers to more than is read: the stored items of one request have at most {} bytes",
+                                          kMaxReferredBytes));
+        }
+        return std::move(*found);
+    }
+
+  private:
+    const StoredResponses &stored_;
+    std::size_t count_ = 0;
+    std::size_t bytes_ = 0;
+};
+
 std::string made_id(const char *prefix, std::string_view id_suffix, std::size_t index) {
     return std::format("{}_{}_in{}", prefix, id_suffix, index);
 }
@@ -174,15 +205,14 @@ ApiResult<void> read_input(const Field &input, const StoredResponses &stored, st
         return check_outputs(input, messages);
     }
     if (input.present() && !input.is_array()) return input.wrong("must be a string or a list of items");
+    if (input.present()) ENGRAM_TRY(input.must_be_array(0, kMaxItems));
     Conversation conversation(messages);
+    References references(stored);
     for (const Field &item : input.elements()) {
         ENGRAM_TRY(item.must_be_object());
         OrderedJson referred;
         if (Conversation::type_of(item) == "item_reference") {
-            ENGRAM_ASSIGN(const std::string id, item["id"].text_that_is_not_empty());
-            std::optional<OrderedJson> found = stored.item(id);
-            if (!found) return item["id"].wrong(std::format("item with id \"{}\" not found", id));
-            referred = std::move(*found);
+            ENGRAM_ASSIGN(referred, references.find(item));
         }
         const Field actual = referred.is_null() ? item : Field(referred, item.place());
         ENGRAM_TRY(conversation.add(actual));

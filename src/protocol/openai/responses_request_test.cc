@@ -135,6 +135,35 @@ TEST(ResponsesRequestTest, ReferencesAreLookedUp) {
     EXPECT_EQ(request.input_items[1]["type"], "function_call");
 }
 
+// One stored item of the size that a test asks for.
+class OneLargeItem : public StoredResponses {
+  public:
+    explicit OneLargeItem(std::size_t bytes)
+        : item_({{"type", "message"}, {"id", "msg_1"}, {"role", "user"}, {"content", std::string()}}) {
+        item_["content"] = std::string(bytes - item_.dump().size(), 'x');
+    }
+    std::optional<std::vector<ChatMessage>> conversation(std::string_view) const override { return std::nullopt; }
+    std::optional<OrderedJson> item(std::string_view) const override { return std::optional<OrderedJson>(std::in_place, item_); }
+
+  private:
+    OrderedJson item_;
+};
+
+// Fifty bytes stand for a whole stored item: as often as one likes that would be any number of them.
+TEST(ResponsesRequestTest, ReferencesDoNotMultiply) {
+    const auto error_of = [](std::size_t references, std::size_t bytes) {
+        OrderedJson body = {{"input", OrderedJson::array()}};
+        for (std::size_t i = 0; i < references; ++i) body["input"].push_back({{"type", "item_reference"}, {"id", "msg_1"}});
+        const auto request = parse_responses_request(body, OneLargeItem(bytes), "2");
+        return request ? std::string() : request.error().message;
+    };
+    EXPECT_EQ(error_of(1024, 100), "");
+    EXPECT_EQ(error_of(1025, 100), "input[1024]: is one reference too many: at most 1024 stored items are read for one request");
+    EXPECT_EQ(error_of(2, 16UZ << 20U), "");
+    EXPECT_EQ(error_of(2, (16UZ << 20U) + 1),
+              "input[1]: refers to more than is read: the stored items of one request have at most 33554432 bytes");
+}
+
 TEST(ResponsesRequestTest, ThinkingComesBackInTheOpaqueText) {
     const std::string sealed = sealed_thinking("what ü said");
     EXPECT_EQ(unsealed_thinking(sealed), "what ü said");
