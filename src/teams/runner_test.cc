@@ -148,6 +148,20 @@ TEST_F(RunnerTest, APersonDecides) {
     EXPECT_EQ(runner_.run(*manager_, decided).error().message, "no call call_of_nobody waits for approval");
 }
 
+// When earlier messages aren't read any more, a call that waits still is.
+TEST_F(RunnerTest, ACallThatWaitsOutlivesACompaction) {
+    tool_.asks = true;
+    const RunResult waits = run(request(calling({kLook})));
+    ASSERT_EQ(waits.pending.size(), 1U);
+    must(manager_->compact("a", transcript().size(), "Nothing was seen."));
+    reopen();
+    RunRequest decided{.agent = "a", .messages = {}, .approvals = {{waits.pending.front().id, true}}};
+    decided.sampling.grammar = saying("It is high.");
+    EXPECT_EQ(run(decided).text, "It is high.");
+    EXPECT_EQ(tool_.calls, 1);
+    EXPECT_TRUE(must(manager_->detokenise(must(manager_->tokens("a")))).contains("How is the tide?"));
+}
+
 TEST_F(RunnerTest, WhoAsksSomethingElseMeanwhileIsAnswered) {
     tool_.asks = true;
     ASSERT_EQ(run(request(calling({kLook}))).end, RunEnd::approval);
