@@ -74,6 +74,18 @@ class Program(unittest.TestCase):
         shown = self.facts("agent", "show", "notes", "--model", self.model)
         self.assertEqual(shown["turns"], 2)
 
+    def found(self, *arguments):
+        return [agent["id"] for agent in self.facts("agent", "find", *arguments)]
+
+    def test_agents_are_found_by_the_model_that_talked_to_them(self):
+        self.synth()
+        self.run_engram("run", "talked", "Hello.", "--create", "--model", self.model, "--max-tokens", 2)
+        self.run_engram("agent", "create", "silent")
+        model = self.facts("agent", "show", "talked")["model"]
+        self.assertEqual(self.found(), ["silent", "talked"])
+        self.assertEqual(self.found("--of-model", model), ["talked"])
+        self.assertEqual(self.found("--of-model", "another"), [])
+
     def test_an_agent_moves_as_a_file(self):
         self.synth()
         self.run_engram("run", "mover", "Hello there.", "--create", "--model", self.model, "--max-tokens", 30)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include "chat/tool_pattern.h"
 #include "core/field_hasher.h"
 #include "teams/tool_name.h"
 
