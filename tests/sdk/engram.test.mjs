@@ -55,7 +55,7 @@ describe("agents", () => {
     assert.deepEqual(messages.map((message) => message.role), ["user", "assistant", "user", "assistant"]);
   });
 
-  test("are found by what is said of them", async () => {
+  test("are found by what is said of them, and come in pages", async () => {
     const card = { owner: "harbour office", labels: ["team=harbour"], skills: [{ id: "tides", tags: ["water"] }], tools: ["files/*"] };
     await call("POST", "/v1/agents", { id: "f-pilot", description: "Knows the harbour", card }, 201);
     const tools = [{ type: "function", function: { name: "lift" } }];
@@ -77,6 +77,18 @@ describe("agents", () => {
     assert.deepEqual(await found({ model }), ["f-cook"]);
     assert.deepEqual(await found({ label: "team=harbour", tool: "lift" }), ["f-crane"], "all must hold");
     assert.deepEqual(await found({ label: "team=harbour", skill: "cooking" }), []);
+
+    const page = async (query) => {
+      const { agents, has_more } = await call("GET", `/v1/agents?${new URLSearchParams({ text: "f-", ...query })}`);
+      return [agents.map((agent) => agent.id), has_more];
+    };
+    assert.deepEqual(await page({}), [["f-cook", "f-crane", "f-pilot"], undefined], "all, as ever");
+    assert.deepEqual(await page({ limit: 2 }), [["f-cook", "f-crane"], true]);
+    assert.deepEqual(await page({ limit: 2, after: "f-crane" }), [["f-pilot"], false]);
+    assert.deepEqual(await page({ limit: 3 }), [["f-cook", "f-crane", "f-pilot"], false]);
+    assert.deepEqual(await page({ limit: 1, after: "f-cooking" }), [["f-crane"], true], "behind one that isn't there");
+    assert.deepEqual(await page({ after: "f-crane" }), [["f-pilot"], undefined]);
+    for (const limit of ["0", "1001", "-1", "2x"]) await call("GET", `/v1/agents?limit=${limit}`, undefined, 400);
     for (const id of ["f-cook", "f-crane", "f-pilot"]) await call("DELETE", `/v1/agents/${id}`);
   });
 
