@@ -74,6 +74,49 @@ class Program(unittest.TestCase):
         shown = self.facts("agent", "show", "notes", "--model", self.model)
         self.assertEqual(shown["turns"], 2)
 
+    def found(self, *arguments):
+        return [agent["id"] for agent in self.facts("agent", "find", *arguments)]
+
+    def test_agents_are_found_by_the_model_that_talked_to_them(self):
+        self.synth()
+        self.run_engram("run", "talked", "Hello.", "--create", "--model", self.model, "--max-tokens", 2)
+        self.run_engram("agent", "create", "silent")
+        model = self.facts("agent", "show", "talked")["model"]
+        self.assertEqual(self.found(), ["silent", "talked"])
+        self.assertEqual(self.found("--of-model", model), ["talked"])
+        self.assertEqual(self.found("--of-model", "another"), [])
+
+    def test_roles_become_agents(self):
+        roles = pathlib.Path(self.folder.name) / "roles"
+        roles.mkdir()
+        pilot = 'system_prompt = "You bring ships in."\nlabels = ["harbour"]\ndescription = "{}"\n'
+        (roles / "pilot.toml").write_text(pilot.format("Knows the harbour"))
+        (roles / "crane.toml").write_text('description = "Lifts boxes"\n')
+        self.run_engram("agent", "create", "by-hand")
+
+        def apply(*flags):
+            return {agent["agent"]: agent["done"] for agent in self.facts("agent", "apply", roles, *flags)["agents"]}
+
+        def described():
+            return self.facts("agent", "show", "pilot")["description"]
+
+        self.assertEqual(apply("--dry-run"), {"crane": "created", "pilot": "created"})
+        self.assertEqual(self.found(), ["by-hand"])
+        self.assertEqual(apply(), {"crane": "created", "pilot": "created"})
+        self.assertEqual(apply(), {"crane": "unchanged", "pilot": "unchanged"})
+        self.assertEqual(self.found("--label", "harbour"), ["pilot"])
+
+        (roles / "pilot.toml").write_text(pilot.format("Knows all harbours"))
+        (roles / "crane.toml").unlink()
+        self.assertEqual(apply("--prune", "--dry-run"), {"crane": "removed", "pilot": "changed"})
+        self.assertEqual(described(), "Knows the harbour")
+        self.assertEqual(apply(), {"pilot": "changed"})
+        self.assertEqual(described(), "Knows all harbours")
+        self.assertEqual(self.found(), ["by-hand", "crane", "pilot"])
+        self.assertEqual(apply("--prune"), {"crane": "removed", "pilot": "unchanged"})
+        self.assertEqual(self.found(), ["by-hand", "pilot"])
+        self.assertEqual(apply("--prune"), {"pilot": "unchanged"})
+
     def test_an_agent_moves_as_a_file(self):
         self.synth()
         self.run_engram("run", "mover", "Hello there.", "--create", "--model", self.model, "--max-tokens", 30)

@@ -107,6 +107,34 @@ TEST_F(RemoteAgentsTest, WorkGoesThereAndComesBackWithItsTrace) {
     EXPECT_EQ(asked_[0]["metadata"]["engram"]["trace"], true);
 }
 
+// What it says that its work cost is a part of the run's usage, and is spent from the run's tokens.
+TEST_F(RemoteAgentsTest, TheRunPaysForIt) {
+    OrderedJson &cost = answer_["metadata"]["engram"];
+    cost["promptTokens"] = 150'000;
+    cost["cachedTokens"] = 60'000;
+    cost["answerTokens"] = 10'009;
+    RunRequest request{.agent = "a", .messages = {{.role = "user", .content = "Is it sound?"}}};
+    request.sampling.grammar = calling({R"({"name": "delegate_to", "arguments": {"agent": "legal", "task": "Read it."}})"});
+    request.max_tokens = 200;
+    request.limits.tokens = 100'000;
+    const RunResult done = must(runner_->run(*manager_, request));
+    EXPECT_EQ(done.end, RunEnd::tokens);
+    ASSERT_EQ(done.steps.size(), 3U) << "the answer after the work is the last one";
+    EXPECT_EQ(done.usage.prompt_tokens, done.steps[0].prompt_tokens + done.steps[2].prompt_tokens + 150'000);
+    EXPECT_EQ(done.usage.cached_tokens, done.steps[0].cached_tokens + done.steps[2].cached_tokens + 60'000);
+    EXPECT_EQ(done.usage.answer_tokens, done.steps[0].answer_tokens + done.steps[2].answer_tokens + 10'009);
+
+    // Numbers that can't be right overflow nothing.
+    cost["promptTokens"] = 5;
+    cost["cachedTokens"] = 1ULL << 63U;
+    cost["answerTokens"] = "many";
+    request.limits = {.steps = 2};
+    const RunResult odd = must(runner_->run(*manager_, request));
+    EXPECT_EQ(odd.end, RunEnd::steps);
+    EXPECT_EQ(odd.usage.prompt_tokens, odd.steps.at(0).prompt_tokens + odd.steps.at(2).prompt_tokens + 5);
+    EXPECT_EQ(odd.usage.cached_tokens, odd.steps.at(0).cached_tokens + odd.steps.at(2).cached_tokens + 5);
+}
+
 TEST_F(RemoteAgentsTest, ItsConversationGoesOnAfterARestart) {
     run();
     const std::string home = store_->identity();

@@ -6,6 +6,7 @@
 
 #include "chat/agent_card.h"
 #include "chat/tool_call.h"
+#include "chat/tool_pattern.h"
 
 namespace engram {
 namespace {
@@ -22,9 +23,12 @@ bool has_skill(const AgentCard &card, std::string_view wanted) {
     });
 }
 
-bool has_tool(const std::string &tools, std::string_view name) {
-    const auto list = parse_tools(tools);
-    return list && std::ranges::contains(*list, name, &ChatTool::name);
+// A function of its own, or a tool server's tool ("files/read_file") that its card allows.
+bool has_tool(const AgentInfo &info, std::string_view name) {
+    const auto list = parse_tools(info.tools);
+    if (list && std::ranges::contains(*list, name, &ChatTool::name)) return true;
+    const std::size_t slash = name.find('/');
+    return slash != std::string_view::npos && tool_matches(info.card.tools, name.substr(0, slash), name.substr(slash + 1));
 }
 
 // All that is said of the agent, in small letters.
@@ -52,7 +56,7 @@ bool matches(const AgentInfo &info, const AgentQuery &query) {
     return (query.skill.empty() || has_skill(info.card, query.skill)) &&
            (query.label.empty() || std::ranges::contains(info.card.labels, query.label)) &&
            (query.owner.empty() || info.card.owner == query.owner) && (query.model.empty() || info.model == query.model) &&
-           (query.tool.empty() || has_tool(info.tools, query.tool)) && (query.text.empty() || has_words(info, query.text));
+           (query.tool.empty() || has_tool(info, query.tool)) && (query.text.empty() || has_words(info, query.text));
 }
 
 Result<Registry::Description> description_of(const AgentRow &row, const AgentChange &change) {

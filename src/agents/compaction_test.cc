@@ -21,7 +21,7 @@ class CompactionTest : public ::testing::TestWithParam<std::string> {
     void open() {
         manager_.reset();
         ManagerOptions options = tiny_manager(home_.path(), GetParam());
-        options.model.context_tokens = 512;
+        options.model.context_tokens = context_tokens_;
         manager_ = open_manager(options);
     }
     void create(const std::string &id, Compaction compaction) {
@@ -36,6 +36,7 @@ class CompactionTest : public ::testing::TestWithParam<std::string> {
     }
     std::vector<Message> transcript(const std::string &id) const { return must(manager_->transcript(id)); }
 
+    std::uint32_t context_tokens_ = 512;
     TemporaryFolder home_;
     std::unique_ptr<AgentManager> manager_;
 };
@@ -141,6 +142,112 @@ TEST_P(CompactionTest, AClientMaySendAllOfIt) {
     EXPECT_GT(said.started.cached_tokens, said.started.prompt_tokens / 2);
 }
 
+// --- within a turn of many calls ---
+
+// An agent that looks at one place after another.
+class CompactionOfCallsTest : public CompactionTest {
+  protected:
+    CompactionOfCallsTest() {
+        context_tokens_ = 1024;
+        open();
+    }
+
+    // Tells it something; it answers with a call for the place.
+    Result<Answered> told(ChatMessage message, int place) {
+        ChatRequest request{.agent = "a", .messages = {std::move(message)}};
+        request.tools = {{.name = "look", .description = "Looks", .parameters = R"({"type":"object"})"}};
+        request.sampling.grammar = saying(
+            std::format(R"(<tool_call>{{\"name\": \"look\", \"arguments\": {{\"at\": \"place {}\"}}}}</tool_call>)", place));
+        request.max_tokens = 100;
+        auto answered = try_ask(*manager_, request);
+        if (answered && !answered->calls.empty()) waits_ = answered->calls.back().id;
+        return answered;
+    }
+    Result<Answered> ask_it() { return told({.role = "user", .content = "How is the tide?"}, 0); }
+    // The result of the call for the place, of so many tokens; the answer is the next call.
+    Result<Answered> result(int place, std::size_t tokens = 90) {
+        std::string text = std::format("At {} all is:", place);
+        for (int i = 0; manager_->tokenise(text).size() < tokens; ++i) text += " " + filler(3, place + i);
+        return told({.role = "tool", .content = text, .tool_call_id = waits_}, place + 1);
+    }
+    std::string read() const { return must(manager_->detokenise(must(manager_->tokens("a")))); }
+
+    std::string waits_;  // the id of the last call
+};
+
+constexpr int kRounds = 10;  // about twice what the context holds
+
+TEST_P(CompactionOfCallsTest, StopsWithASentence) {
+    create("a", Compaction::stop);
+    must(ask_it());
+    std::string message;
+    for (int i = 0; i < kRounds && message.empty(); ++i) {
+        const auto said = result(i);
+        if (!said) message = said.error().message;
+    }
+    EXPECT_TRUE(message.contains("use a larger context")) << message;
+    EXPECT_FALSE(std::ranges::contains(transcript("a"), "compaction", &Message::role));
+}
+
+TEST_P(CompactionOfCallsTest, TheQuestionAndTheCallThatIsAnsweredStay) {
+    for (const Compaction compaction : {Compaction::keep_last, Compaction::summarise}) {
+        create("a", compaction);
+        must(ask_it());
+        int times = 0;
+        for (int i = 0; i < kRounds; ++i) {
+            if (i == kRounds / 2) open();  // it survives
+            const Answered said = must(result(i));
+            ASSERT_EQ(said.calls.size(), 1U) << i;
+            const std::string prompt = read();
+            EXPECT_TRUE(prompt.contains("How is the tide?")) << prompt;
+            EXPECT_TRUE(prompt.contains(std::format("place {}", i))) << "the call: " << prompt;
+            EXPECT_TRUE(prompt.contains(std::format("At {} all is:", i))) << "its result: " << prompt;
+            const auto full = [](const std::string &repair) { return repair.starts_with("the context was full: "); };
+            if (std::ranges::any_of(said.started.repairs, full)) ++times;
+        }
+        EXPECT_GE(times, 1);
+        EXPECT_FALSE(read().contains("At 0 all is:")) << "the oldest results went";
+        std::vector<Message> said = transcript("a");
+        EXPECT_EQ(std::ranges::count(said, "compaction", &Message::role), times);
+        for (std::size_t i = 0; i + 1 < said.size(); ++i) {
+            if (said[i].role != "compaction") continue;
+            EXPECT_EQ(said[i + 1].role, "assistant") << "a call, with its results behind it";
+        }
+        std::erase_if(said, [](const Message &m) { return m.role == "compaction"; });
+        EXPECT_EQ(said.size(), 2U + (2U * kRounds)) << "nothing is lost";
+        must(manager_->remove("a"));
+    }
+}
+
+// A result that doesn't fit, whatever goes, is refused, and nothing has gone for it: the call still waits.
+TEST_P(CompactionOfCallsTest, AResultThatNeverFitsIsRefused) {
+    create("a", Compaction::keep_last);
+    must(ask_it());
+    for (int i = 0; i < 3; ++i) must(result(i));
+    const std::size_t before = transcript("a").size();
+    const auto refused = result(3, 1100);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().message.contains("use a larger context")) << refused.error().message;
+    EXPECT_EQ(transcript("a").size(), before);
+    EXPECT_EQ(must(result(3)).calls.size(), 1U);
+    EXPECT_TRUE(read().contains("How is the tide?")) << read();
+}
+
+TEST_P(CompactionOfCallsTest, ACallThatWaitsStays) {
+    create("a", Compaction::stop);
+    must(ask_it());
+    must(manager_->compact("a", transcript("a").size(), "Nothing was seen."));
+    open();
+    must(result(0));
+    const std::string prompt = read();
+    EXPECT_TRUE(prompt.contains("Nothing was seen.") && prompt.contains("How is the tide?")) << prompt;
+    EXPECT_TRUE(prompt.contains("place 0") && prompt.contains("At 0 all is:")) << prompt;
+    std::string roles;
+    for (const Message &message : transcript("a")) roles += message.role + " ";
+    EXPECT_EQ(roles, "user compaction assistant tool assistant ");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CompactionOfCallsTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2"));
 INSTANTIATE_TEST_SUITE_P(Models, CompactionTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2"));
 
 }  // namespace

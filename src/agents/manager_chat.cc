@@ -415,7 +415,7 @@ Result<void> AgentManager::Impl::conclude_choice(const ChatRequest &request, Pre
 
 Result<void> AgentManager::chat(const ChatRequest &request, const ChatSink &sink, std::stop_token stop) {
     if (request.agent.empty() || !validate_agent_id(request.agent)) return impl_->answer(tenant_, request, sink, stop);
-    const auto room = impl_->make_room(key_of(request.agent), impl_->tokens_needed(request));
+    const auto room = impl_->make_room(key_of(request.agent), impl_->needed_for(request));
     if (!room || room->empty()) return impl_->answer(tenant_, request, sink, stop);  // which says what is wrong with the agent
     return impl_->answer(tenant_, request, told_of(*room, sink), stop);
 }

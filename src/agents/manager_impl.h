@@ -144,15 +144,21 @@ class AgentManager::Impl {
     Result<Place> place_of_agent(const AgentKey &key, RepairedPrompt &prompt);
     Result<Place> place_of_conversation(const std::string &tenant, const ChatRequest &request, const RepairedPrompt &prompt,
                                         const std::optional<Known> &known);
-    // Where the agent's card wants it and `needed` more tokens don't fit: earlier messages aren't read any more. What was done,
-    // as a sentence; empty: nothing.
-    Result<std::string> make_room(const AgentKey &key, std::uint64_t needed);
+    // Tokens that a turn adds: what is told, and the answer; and whether it tells results of calls.
+    struct Needed {
+        std::uint64_t prompt = 0, answer = 0;
+        bool results = false;
+    };
+    // Where the agent's card wants it and what is needed doesn't fit: earlier messages aren't read any more. What was done, as a
+    // sentence; empty: nothing.
+    Result<std::string> make_room(const AgentKey &key, const Needed &needed);
     std::string make_room(const std::string &tenant, const BatchItem &item);
     Result<void> compact(const AgentKey &key, std::size_t keep_from, const std::string &summary);  // its gate is held
     Result<std::string> own_summary(const AgentKey &key);
     std::size_t last_turns(std::span<const MessageRow> rows, std::uint64_t most) const;
+    std::size_t last_calls(std::span<const MessageRow> rows, std::uint64_t most, std::uint64_t room) const;
     std::uint64_t tokens_of(const MessageRow &row) const;
-    std::uint64_t tokens_needed(const ChatRequest &request) const;
+    Needed needed_for(const ChatRequest &request) const;
     Result<void> fork_conversation(const AgentKey &source, const AgentKey &key, ForkAs as, std::uint64_t keep_messages);
     void discard(std::span<const Place> places);
     Result<Prepared> prepare_choice(const ChatRequest &request, Place &place, std::uint32_t choice, ChatAnswers &answers);

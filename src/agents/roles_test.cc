@@ -46,6 +46,7 @@ TEST(Roles, AgentsAreFoundByWhatIsSaidOfThem) {
                         .description = "Lifts boxes",
                         .tools = R"([{"type":"function","function":{"name":"lift"}}])"};
         crane.card.labels = {"team=harbour", "night"};
+        crane.card.tools = {"files/*", "web/search"};
         must(manager->create(crane));
         say(*manager, "crane", "Hello", 2);
     }
@@ -60,6 +61,10 @@ TEST(Roles, AgentsAreFoundByWhatIsSaidOfThem) {
     EXPECT_EQ(found({.label = "night", .owner = "harbour office"}), "") << "all must hold";
     EXPECT_EQ(found({.owner = "harbour office"}), "pilot ");
     EXPECT_EQ(found({.tool = "lift"}), "crane ");
+    EXPECT_EQ(found({.tool = "files/read_file"}), "crane ") << "as its card allows";
+    EXPECT_EQ(found({.tool = "web/search"}), "crane ");
+    EXPECT_EQ(found({.tool = "web/fetch"}), "");
+    EXPECT_EQ(found({.tool = "files"}), "");
     EXPECT_EQ(found({.model = must(manager->get("crane")).model}), "crane ");
     EXPECT_EQ(found({.text = "SEA harb"}), "pilot ");
     EXPECT_EQ(found({.text = "sea boxes"}), "");

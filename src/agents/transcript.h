@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,19 +21,38 @@ inline TemplateMessage template_message(const MessageRow &message) {
             .thinking = message.thinking};
 }
 
-// The system prompt, when there is one, and the messages after it. After a compaction: only those behind the last one, whose
+// What of a transcript is still read: the messages from `first` on. After a compaction between the calls of tools that a question
+// led to, the question, too, which stands before it.
+struct StillRead {
+    std::size_t first = 0;
+    std::optional<std::size_t> question = std::nullopt;
+};
+inline StillRead still_read(std::span<const MessageRow> messages) {
+    const auto last = std::ranges::find_last(messages, kCompactionRole, &MessageRow::role);
+    if (last.empty()) return {};
+    StillRead read{.first = static_cast<std::size_t>(last.begin() - messages.begin()) + 1};
+    if (read.first < messages.size() && messages[read.first].role == "assistant") {
+        const auto before = messages.first(read.first);
+        const auto asked = std::ranges::find_last(before, "user", &MessageRow::role);
+        if (!asked.empty()) read.question = static_cast<std::size_t>(asked.begin() - before.begin());
+    }
+    return read;
+}
+
+// The system prompt, when there is one, and the messages after it. After a compaction: only those that are still read, and its
 // summary stands behind the system prompt.
 inline std::vector<TemplateMessage> history_of(const std::string &system_prompt, std::span<const MessageRow> messages) {
+    const StillRead read = still_read(messages);
     std::vector<TemplateMessage> history;
     std::string system = system_prompt;
-    if (const auto last = std::ranges::find_last(messages, kCompactionRole, &MessageRow::role); !last.empty()) {
-        const std::string &summary = last.front().content;
+    if (read.first > 0) {
+        const std::string &summary = messages[read.first - 1].content;
         system += system.empty() ? "" : "\n\n";
         system += summary.empty() ? "(Earlier messages were left out.)" : "What was said earlier, in short:\n" + summary;
-        messages = std::span(last.begin() + 1, messages.end());
     }
     if (!system.empty()) history.push_back({.role = "system", .content = system});
-    for (const MessageRow &message : messages) history.push_back(template_message(message));
+    if (read.question) history.push_back(template_message(messages[*read.question]));
+    for (const MessageRow &message : messages.subspan(read.first)) history.push_back(template_message(message));
     return history;
 }
 

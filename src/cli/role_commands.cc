@@ -123,7 +123,11 @@ void add_role_commands(CommandLine &line, CLI::App &group) {
     finding.add_option("--skill", arguments->query.skill, "id, name or tag of a skill")->type_name("SKILL");
     finding.add_option("--label", arguments->query.label, "a label")->type_name("LABEL");
     finding.add_option("--owner", arguments->query.owner, "whose it is")->type_name("OWNER");
-    finding.add_option("--tool", arguments->query.tool, "a function that it may call")->type_name("NAME");
+    finding.add_option("--tool", arguments->query.tool, "a function that it may call, or a tool server's tool: files/read_file")
+        ->type_name("NAME");
+    // --model is a setting, the file of the loaded one, and valid here too.
+    finding.add_option("--of-model", arguments->query.model, "the model that talked to it last, as `engram agent show` names it")
+        ->type_name("MODEL");
 }
 
 }  // namespace engram::cli

@@ -170,7 +170,14 @@ Result<std::vector<AgentSpec>> read_roles(const std::filesystem::path &folder) {
     std::error_code error;
     std::vector<std::filesystem::path> files;
     for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-        if (at->path().extension() == ".toml") files.push_back(at->path());
+        if (at->path().extension() != ".toml") continue;
+        if (files.size() == kMaxRoles) {
+            return fail(ErrorCode::invalid_argument,
+                        std::format("{} has more than {} role files (*.toml): put them into several folders, and apply each as a "
+                                    "set of its own (--set NAME)",
+                                    folder.string(), kMaxRoles));
+        }
+        files.push_back(at->path());
     }
     if (error) {
         return fail(error == std::errc::no_such_file_or_directory ? ErrorCode::not_found : ErrorCode::io,

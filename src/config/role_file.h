@@ -34,6 +34,7 @@
 namespace engram {
 
 inline constexpr std::size_t kMaxRoleBytes = 1UZ << 20U;
+inline constexpr std::size_t kMaxRoles = 1000;  // in one folder
 
 // Reads a file that a role names, by its name as it stands there.
 using ReadBeside = std::function<Result<std::string>(const std::string &name)>;

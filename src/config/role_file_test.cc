@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <format>
 #include <fstream>
 #include <random>
 
@@ -110,6 +111,25 @@ TEST(RoleFile, AFolderIsReadByName) {
     EXPECT_EQ((*roles)[1].system_prompt, "You are b.\n");
     write("c.toml", "id = \"a\"");
     EXPECT_TRUE(read_roles(folder).error().message.ends_with("are both the agent a"));
+    std::filesystem::remove_all(folder);
+}
+
+TEST(RoleFile, AFolderHasSoManyRoles) {
+    const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "engram-many-roles";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    const auto write = [&](const std::string &name) { std::ofstream(folder / name) << "description = \"One of many\"\n"; };
+    for (std::size_t i = 0; i < kMaxRoles; ++i) write(std::format("role-{}.toml", i));
+    write("no-role.txt");
+    const auto roles = read_roles(folder);
+    ASSERT_TRUE(roles) << roles.error().message;
+    EXPECT_EQ(roles->size(), kMaxRoles);
+    write("one-more.toml");
+    const auto refused = read_roles(folder);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+    EXPECT_TRUE(refused.error().message.contains("more than 1000 role files (*.toml): put them into several folders"))
+        << refused.error().message;
     std::filesystem::remove_all(folder);
 }
 

@@ -1,6 +1,8 @@
 // Engram's own API of agents: /v1/agents and what is below it.
+#include <charconv>
 #include <format>
 #include <fstream>
+#include <optional>
 
 #include "agents/agent_json.h"
 #include "chat/agent_card.h"
@@ -17,6 +19,7 @@ using namespace protocol;
 using openai::sse_frame;
 
 constexpr std::int64_t kMaxTokens = 1 << 24;
+constexpr std::size_t kMostListed = 1000;  // on a page
 
 std::string tools_text(const Field &tools) { return tools.present() ? tools.compact() : std::string(); }
 
@@ -50,8 +53,21 @@ ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpRes
     return {};
 }
 
+// How many of a list are wanted at most; nullopt: all.
+ApiResult<std::optional<std::size_t>> read_limit(const http::HttpRequest &request) {
+    const std::string_view text = request.query_value("limit").value_or("");
+    if (text.empty()) return std::nullopt;
+    std::size_t limit = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (error != std::errc() || end != text.data() + text.size() || limit == 0 || limit > kMostListed) {
+        return wrong_field("limit", std::format("limit must be a whole number from 1 to {}", kMostListed));
+    }
+    return limit;
+}
+
 ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
+    ENGRAM_ASSIGN(const std::optional<std::size_t> limit, read_limit(request));
     const bool all = request.query_value("conversations").value_or("") == "true";
     const auto asked = [&](std::string_view name) { return std::string(request.query_value(name).value_or("")); };
     const AgentQuery query{.text = asked("text"),
@@ -62,11 +78,19 @@ ApiResult<void> list(App &app, const http::HttpRequest &request, http::HttpRespo
                            .tool = asked("tool")};
     const bool narrowed = !(query == AgentQuery{});
     ENGRAM_ASSIGN(const std::vector<AgentInfo> agents, api(narrowed ? caller.agents->find(query) : caller.agents->list()));
+    // They are by id, so that a page begins behind an id, whether that one is still there or not.
+    const std::string after = asked("after");
     OrderedJson json = OrderedJson::array();
+    bool has_more = false;
     for (const AgentInfo &info : agents) {
-        if (all || !info.conversation) json.push_back(agent_json(info));
+        if ((info.conversation && !all) || info.id <= after) continue;
+        has_more = limit && json.size() == *limit;
+        if (has_more) break;
+        json.push_back(agent_json(info));
     }
-    responder.send(json_answer(OrderedJson{{"agents", std::move(json)}}));
+    OrderedJson answer{{"agents", std::move(json)}};
+    if (limit) answer["has_more"] = has_more;
+    responder.send(json_answer(answer));
     return {};
 }
 

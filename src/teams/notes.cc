@@ -6,6 +6,7 @@
 #include <format>
 
 #include "chat/bounded_json.h"
+#include "chat/tool_pattern.h"
 #include "core/beginning.h"
 #include "teams/tool_name.h"
 

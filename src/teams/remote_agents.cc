@@ -7,6 +7,7 @@
 #include "chat/bounded_json.h"
 #include "core/beginning.h"
 #include "core/field_hasher.h"
+#include "teams/run_budget.h"
 #include "teams/run_json.h"
 
 namespace engram {
@@ -18,8 +19,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::minutes kAskAgain{1};  // after a server couldn't say what its agent does
 constexpr std::size_t kMaxMetadataBytes = 1UZ << 20U;
 constexpr std::size_t kMaxChain = 64;
-constexpr std::size_t kMaxDescription = 500;  // bytes: it stands in prompts
-constexpr const char *kOurs = "engram";       // member of a message's or task's metadata
+constexpr std::uint64_t kMostTokens = 1ULL << 40U;  // that another server may say something cost
+constexpr std::size_t kMaxDescription = 500;        // bytes: it stands in prompts
+constexpr const char *kOurs = "engram";             // member of a message's or task's metadata
 
 std::string metadata_of(std::span<const std::string> chain, std::string_view home, std::string_view tenant) {
     OrderedJson names = OrderedJson::array();
@@ -49,9 +51,23 @@ std::vector<RunStep> steps_of_metadata(std::string_view metadata) {
     return steps;
 }
 
+// What all of the work cost there, where the other server says it.
+RunUsage usage_of_metadata(std::string_view metadata) {
+    const OrderedJson ours = ours_in(metadata);
+    const auto count = [&](const char *name) {
+        const auto found = ours.find(name);
+        if (found == ours.end() || !found->is_number_unsigned()) return std::uint64_t{0};
+        return std::min(found->get<std::uint64_t>(), kMostTokens);
+    };
+    RunUsage usage{.prompt_tokens = count("promptTokens"), .cached_tokens = 0, .answer_tokens = count("answerTokens")};
+    usage.cached_tokens = std::min(count("cachedTokens"), usage.prompt_tokens);
+    return usage;
+}
+
 ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
     ToolOutcome outcome{.text = answer.text(), .delegated = true, .to = name};
     outcome.steps = steps_of_metadata(answer.metadata());
+    outcome.usage = usage_of_metadata(answer.metadata());
     const auto failed = [&](std::string_view how) {
         outcome.failed = true;
         const std::string why = answer.status_text();
@@ -186,13 +202,15 @@ ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &nam
         answer = remote.client.ask(question, hearing, context.stop);
     }
     if (!answer) return trouble(answer.error());
+    ToolOutcome outcome = outcome_of(name, *answer);
+    context.budget.spend(outcome.usage.prompt_tokens - outcome.usage.cached_tokens + outcome.usage.answer_tokens);
     const bool waits = answer->state() == TaskState::input_required;
     const RemoteTalk now{.context = answer->context_id().empty() ? talk->context : answer->context_id(),
                          .task = waits ? answer->task_id() : std::string()};
     if (now != *talk) {
         if (const auto kept = store_.keep_remote_talk(pair, now); !kept) return trouble(kept.error());
     }
-    return outcome_of(name, *answer);
+    return outcome;
 }
 
 std::vector<RemoteAgents::Look> RemoteAgents::look(std::string_view tenant, const std::stop_token &stop) {

@@ -1,50 +1,59 @@
 #include "teams/run_gates.h"
 
-#include <algorithm>
 #include <format>
-#include <set>
 #include <vector>
 
 namespace engram {
 
-bool RunGates::closes_a_circle(const Agent &wanted, const void *chain) const {
-    std::vector<Agent> ahead{wanted};
-    std::set<Agent> seen{wanted};
+// Whether it is the other one, or waits for that one, itself or through those that it waits for.
+bool RunGates::waits_for(const Agent &agent, const Agent &other) const {
+    std::vector<Agent> ahead{agent};
+    std::set<Agent> seen{agent};
     while (!ahead.empty()) {
-        const auto holder = held_by_.find(ahead.back());
+        const Agent one = std::move(ahead.back());
         ahead.pop_back();
-        if (holder == held_by_.end()) continue;
-        const auto [first, last] = waits_for_.equal_range(holder->second);
-        // A holder that waits for nothing goes on by itself; so does one in the same chain, whose calls end one by one.
+        if (one == other) return true;
+        const auto [first, last] = waits_for_.equal_range(one);
         for (auto waiting = first; waiting != last; ++waiting) {
-            const auto owner = held_by_.find(waiting->second);
-            if (owner != held_by_.end() && owner->second == chain && holder->second != chain) return true;
             if (seen.insert(waiting->second).second) ahead.push_back(waiting->second);
         }
     }
     return false;
 }
 
-Result<RunGates::Hold> RunGates::take(const Agent &agent, const void *chain, std::stop_token stop) {
+Result<RunGates::Hold> RunGates::take(const Agent &agent, const std::optional<Agent> &asker, std::stop_token stop) {
     std::unique_lock lock(mutex_);
-    if (held_by_.contains(agent)) {
-        if (closes_a_circle(agent, chain)) {
+    if (asker) {
+        if (waits_for(agent, *asker)) {
             return fail(ErrorCode::locked,
                         std::format("{} is at work for somebody who waits for an agent that is at work here; ask it later",
                                     agent.second));
         }
-        const auto waiting = waits_for_.emplace(chain, agent);
-        const bool free = freed_.wait(lock, stop, [&] { return !held_by_.contains(agent); });
-        waits_for_.erase(waiting);
-        if (!free) return fail(ErrorCode::cancelled, std::format("{} was busy until the end", agent.second));
+        waits_for_.emplace(*asker, agent);
     }
-    held_by_.emplace(agent, chain);
-    return Hold(*this, agent);
+    if (!freed_.wait(lock, stop, [&] { return !held_.contains(agent); })) {
+        forget(agent, asker);
+        return fail(ErrorCode::cancelled, std::format("{} was busy until the end", agent.second));
+    }
+    held_.insert(agent);
+    return Hold(*this, agent, asker);
 }
 
-void RunGates::release(const Agent &agent) {
+// That `asker` waits for the agent, once.
+void RunGates::forget(const Agent &agent, const std::optional<Agent> &asker) {
+    if (!asker) return;
+    const auto [first, last] = waits_for_.equal_range(*asker);
+    for (auto waiting = first; waiting != last; ++waiting) {
+        if (waiting->second != agent) continue;
+        waits_for_.erase(waiting);
+        return;
+    }
+}
+
+void RunGates::release(const Agent &agent, const std::optional<Agent> &asker) {
     const std::scoped_lock lock(mutex_);
-    held_by_.erase(agent);
+    held_.erase(agent);
+    forget(agent, asker);
     freed_.notify_all();
 }
 

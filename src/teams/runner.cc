@@ -334,14 +334,15 @@ Runner::~Runner() = default;
 Result<RunResult> Runner::run(AgentManager &agents, const RunRequest &request, const RunSink &sink, std::stop_token stop) {
     ENGRAM_ASSIGN(AgentInfo info, agents.get(request.agent));
     RunBudget budget(request.limits.time, request.limits.tokens, std::move(stop));
-    ENGRAM_ASSIGN(const RunGates::Hold hold, gates_->take({info.tenant, info.id}, &budget, budget.stop()));
+    ENGRAM_ASSIGN(const RunGates::Hold hold, gates_->take({info.tenant, info.id}, {}, budget.stop()));
     Run run({.agents = agents, .sources = sources_, .budget = budget, .chain = request.chain}, request, sink, std::move(info));
     return request.delegate_to.empty() ? run.go() : run.give();
 }
 
 Result<RunResult> Runner::run_within(const ToolContext &above, const RunRequest &request) {
     ENGRAM_ASSIGN(AgentInfo info, above.agents.get(request.agent));
-    ENGRAM_ASSIGN(const RunGates::Hold hold, gates_->take({info.tenant, info.id}, &above.budget, above.stop));
+    const RunGates::Agent asker(above.agent.tenant, above.agent.id);
+    ENGRAM_ASSIGN(const RunGates::Hold hold, gates_->take({info.tenant, info.id}, asker, above.stop));
     std::vector<std::string> chain(above.chain.begin(), above.chain.end());
     chain.push_back(above.agent.id);
     Run run({.agents = above.agents, .sources = sources_, .budget = above.budget, .chain = std::move(chain)}, request, above.sink,

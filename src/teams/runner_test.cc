@@ -2,72 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <barrier>
-#include <functional>
-#include <map>
 #include <thread>
 
-#include "agents/testing_manager.h"
-#include "engram/teams.h"
-#include "teams/colleagues.h"
-#include "teams/testing_runs.h"
+#include "teams/testing_runner.h"
 
 namespace engram {
 namespace {
 
 using namespace testing;
 
-const std::string kLook = R"({"name": "look", "arguments": {"at": "tide"}})";
+const std::string kLook = look_at("tide");
 
-// A tool that the test plays.
-class Played : public ToolSource {
-  public:
-    std::vector<ChatTool> tools(const AgentManager &, const AgentInfo &agent) override {
-        if (agent.id == "untooled") return {};
-        return {{.name = "look",
-                 .description = "Looks at something",
-                 .parameters = R"({"type":"object","properties":{"at":{"type":"string"}},"required":["at"]})"}};
-    }
-    bool needs_approval(const AgentInfo &, std::string_view) const override { return asks; }
-    ToolOutcome call(const ToolContext &context, const ChatToolCall &call) override {
-        ++calls;
-        return play(context, call);
-    }
-
-    std::function<ToolOutcome(const ToolContext &, const ChatToolCall &)> play = [](const ToolContext &, const ChatToolCall &) {
-        return ToolOutcome{.text = "high"};
-    };
-    bool asks = false;
-    std::atomic<int> calls = 0;
-};
-
-class RunnerTest : public ::testing::Test {
-  protected:
-    RunnerTest() {
-        colleagues_.set_runner(runner_);
-        must(manager_->create({.id = "a", .system_prompt = "You look at things."}));
-    }
-
-    RunRequest request(const std::string &grammar) const {
-        RunRequest request{.agent = "a", .messages = {{.role = "user", .content = "How is the tide?"}}};
-        request.sampling.grammar = grammar;
-        request.max_tokens = 200;
-        return request;
-    }
-    void reopen() {
-        manager_.reset();
-        manager_ = open_manager(tiny_manager(home_.path()));
-    }
-    RunResult run(const RunRequest &request, const RunSink &sink = {}) { return must(runner_.run(*manager_, request, sink)); }
-    std::vector<Message> transcript(const std::string &agent = "a") const { return must(manager_->transcript(agent)); }
-
-    TemporaryFolder home_;
-    std::unique_ptr<AgentManager> manager_ = open_manager(tiny_manager(home_.path()));
-    Played tool_;
-    Colleagues colleagues_;
-    Runner runner_{{&tool_, &colleagues_}};
-};
+class RunnerTest : public RunnerFixture {};
 
 TEST_F(RunnerTest, CallsAToolAndAnswersWithItsResult) {
     RunRequest asked = request(calling({kLook}));
@@ -201,6 +148,20 @@ TEST_F(RunnerTest, APersonDecides) {
     EXPECT_EQ(runner_.run(*manager_, decided).error().message, "no call call_of_nobody waits for approval");
 }
 
+// When earlier messages aren't read any more, a call that waits still is.
+TEST_F(RunnerTest, ACallThatWaitsOutlivesACompaction) {
+    tool_.asks = true;
+    const RunResult waits = run(request(calling({kLook})));
+    ASSERT_EQ(waits.pending.size(), 1U);
+    must(manager_->compact("a", transcript().size(), "Nothing was seen."));
+    reopen();
+    RunRequest decided{.agent = "a", .messages = {}, .approvals = {{waits.pending.front().id, true}}};
+    decided.sampling.grammar = saying("It is high.");
+    EXPECT_EQ(run(decided).text, "It is high.");
+    EXPECT_EQ(tool_.calls, 1);
+    EXPECT_TRUE(must(manager_->detokenise(must(manager_->tokens("a")))).contains("How is the tide?"));
+}
+
 TEST_F(RunnerTest, WhoAsksSomethingElseMeanwhileIsAnswered) {
     tool_.asks = true;
     ASSERT_EQ(run(request(calling({kLook}))).end, RunEnd::approval);
@@ -253,16 +214,6 @@ TEST_F(RunnerTest, NobodyIsNotFound) {
 }
 
 // --- work for others ---
-
-AgentSpec with_colleagues(const std::string &id, std::vector<std::string> colleagues) {
-    AgentSpec spec{.id = id, .system_prompt = "You are " + id + ".", .description = "does " + id};
-    spec.card.colleagues = std::move(colleagues);
-    return spec;
-}
-
-std::string giving(const std::string &to) {
-    return calling({R"({"name": "delegate_to", "arguments": {"agent": ")" + to + R"(", "task": "Say something."}})"});
-}
 
 TEST_F(RunnerTest, AColleagueWorksWithItsOwnMemory) {
     must(manager_->create(with_colleagues("chief", {"untooled"})));

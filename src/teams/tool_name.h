@@ -2,7 +2,6 @@
 // models, whose APIs allow letters, digits, '_' and '-' only, 64 at most. Pure.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,10 +9,5 @@ namespace engram {
 
 // A name that is too long, or has other characters, ends in a part of its hash, so that two stay two.
 std::string model_tool_name(std::string_view server, std::string_view tool);
-
-// Whether one of the patterns fits "server/tool"; '*' stands for anything.
-bool tool_matches(std::span<const std::string> patterns, std::string_view server, std::string_view tool);
-// Whether one could fit a tool of that server.
-bool server_matches(std::span<const std::string> patterns, std::string_view server);
 
 }  // namespace engram

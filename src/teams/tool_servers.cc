@@ -6,6 +6,7 @@
 #include <format>
 #include <utility>
 
+#include "chat/tool_pattern.h"
 #include "core/field_hasher.h"
 #include "teams/tool_name.h"
 

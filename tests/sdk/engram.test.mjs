@@ -55,6 +55,43 @@ describe("agents", () => {
     assert.deepEqual(messages.map((message) => message.role), ["user", "assistant", "user", "assistant"]);
   });
 
+  test("are found by what is said of them, and come in pages", async () => {
+    const card = { owner: "harbour office", labels: ["team=harbour"], skills: [{ id: "tides", tags: ["water"] }], tools: ["files/*"] };
+    await call("POST", "/v1/agents", { id: "f-pilot", description: "Knows the harbour", card }, 201);
+    const tools = [{ type: "function", function: { name: "lift" } }];
+    await call("POST", "/v1/agents", { id: "f-crane", description: "Lifts boxes", tools, card: { labels: ["team=harbour"] } }, 201);
+    await call("POST", "/v1/agents", { id: "f-cook" }, 201);
+    await call("POST", "/v1/agents/f-cook/turn", { prompt: "Hello.", max_tokens: 2 });
+    const found = async (query) => {
+      const { agents } = await call("GET", `/v1/agents?${new URLSearchParams(query)}`);
+      return agents.map((agent) => agent.id).filter((id) => id.startsWith("f-"));
+    };
+    assert.deepEqual(await found({}), ["f-cook", "f-crane", "f-pilot"]);
+    assert.deepEqual(await found({ text: "HARBOUR knows" }), ["f-pilot"]);
+    assert.deepEqual(await found({ skill: "water" }), ["f-pilot"]);
+    assert.deepEqual(await found({ label: "team=harbour" }), ["f-crane", "f-pilot"]);
+    assert.deepEqual(await found({ owner: "harbour office" }), ["f-pilot"]);
+    assert.deepEqual(await found({ tool: "lift" }), ["f-crane"]);
+    assert.deepEqual(await found({ tool: "files/read_file" }), ["f-pilot"]);
+    const { model } = await call("GET", "/v1/agents/f-cook");
+    assert.deepEqual(await found({ model }), ["f-cook"]);
+    assert.deepEqual(await found({ label: "team=harbour", tool: "lift" }), ["f-crane"], "all must hold");
+    assert.deepEqual(await found({ label: "team=harbour", skill: "cooking" }), []);
+
+    const page = async (query) => {
+      const { agents, has_more } = await call("GET", `/v1/agents?${new URLSearchParams({ text: "f-", ...query })}`);
+      return [agents.map((agent) => agent.id), has_more];
+    };
+    assert.deepEqual(await page({}), [["f-cook", "f-crane", "f-pilot"], undefined], "all, as ever");
+    assert.deepEqual(await page({ limit: 2 }), [["f-cook", "f-crane"], true]);
+    assert.deepEqual(await page({ limit: 2, after: "f-crane" }), [["f-pilot"], false]);
+    assert.deepEqual(await page({ limit: 3 }), [["f-cook", "f-crane", "f-pilot"], false]);
+    assert.deepEqual(await page({ limit: 1, after: "f-cooking" }), [["f-crane"], true], "behind one that isn't there");
+    assert.deepEqual(await page({ after: "f-crane" }), [["f-pilot"], undefined]);
+    for (const limit of ["0", "1001", "-1", "2x"]) await call("GET", `/v1/agents?limit=${limit}`, undefined, 400);
+    for (const id of ["f-cook", "f-crane", "f-pilot"]) await call("DELETE", `/v1/agents/${id}`);
+  });
+
   test("move between the tiers, fork, and travel as files", async () => {
     await call("POST", "/v1/agents/a/save");
     assert.equal((await call("POST", "/v1/agents/a/evict", { to: "memory" })).tier, "memory");
