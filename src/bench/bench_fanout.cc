@@ -155,7 +155,7 @@ Result<void> measure_forks(const Fan &fan) {
 Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
     const std::size_t agents = lab.by_size<std::size_t>(3, 16, 16);
-    const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 4000, 8000)}).front();
+    const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 1000, 8000)}).front();
     SideOptions options = lab.side(model);
     options.slots = static_cast<std::uint32_t>(agents);
     options.context_tokens = static_cast<std::uint32_t>(agents) * (prefix + kRoomForEach);

@@ -14,7 +14,7 @@ namespace engram::bench {
 namespace {
 
 constexpr std::uint32_t kAnswerTokens = 4;
-constexpr std::uint32_t kShort = 2000;  // up to here reading from nothing is cheap enough to be done often
+constexpr std::uint32_t kOften = 2000;  // up to here reading from nothing is cheap enough to be done more than once
 
 enum class Way : std::uint8_t { cold, context, host, disk, dropped, restart };
 constexpr std::array<std::pair<Way, std::string_view>, 6> kWays{{{Way::cold, "cold"},
@@ -35,11 +35,16 @@ struct Length {
     std::map<std::string, std::vector<double>> steps = {};  // between tokens, with the memory in the context
     Agreement agreement = {};
     std::uint32_t begun = 0, asked = 0;
+    std::uint64_t now = 0;  // tokens that our side's last turn read, those of earlier turns included
+
+    // Each turn makes the context longer: by an eighth, and it is another length.
+    bool drifted() const { return now > tokens + tokens / 8; }
     std::uint32_t from_elsewhere = 0, should_be_from_disk = 0;  // turns of ours that weren't served from where they should
 };
 
 void note_answer(Length &length, Way way, Side &side, const Answer &answer) {
     const std::string name(side.name());
+    if (name == kEngram) length.now = answer.prompt_tokens;
     Samples &samples = length.samples[{way, name}];
     samples.ttft.push_back(answer.ttft_ms);
     samples.prompt.push_back(static_cast<double>(answer.prompt_tokens));
@@ -89,6 +94,7 @@ Result<void> begin_anew(const Lab &lab, Pair &pair, Length &length, bool counts)
         if (counts) note_answer(length, Way::cold, side, answer);
         return {};
     };
+    length.now = length.tokens;
     return pair.each(read_on);
 }
 
@@ -183,12 +189,11 @@ Result<void> run_resume(const Lab &lab, const std::string &variant, Record &reco
     for (const std::uint32_t tokens : lengths) {
         Length length{.tokens = tokens};
         // Long ones once: what a prefill takes hardly varies.
-        for (std::uint32_t i = 0; i < (tokens <= kShort ? lab.repetitions(3) : 1); ++i)
-            ENGRAM_TRY(begin_anew(lab, *pair, length, true));
+        const std::uint32_t colds = tokens <= kOften ? lab.repetitions(lab.by_size<std::uint32_t>(1, 2, 3)) : 1;
+        for (std::uint32_t i = 0; i < colds; ++i) ENGRAM_TRY(begin_anew(lab, *pair, length, true));
         for (const auto &[way, name] : kWays) {
             if (way == Way::cold) continue;
-            // Each turn makes the context longer: short ones begin anew before it has become another length.
-            if (way != Way::context && tokens <= kShort) ENGRAM_TRY(begin_anew(lab, *pair, length, false));
+            if (length.drifted()) ENGRAM_TRY(begin_anew(lab, *pair, length, false));
             ENGRAM_TRY(measure_way(lab, *pair, way, name, length));
         }
         record_length(*pair, length, kv, record);
