@@ -195,9 +195,10 @@ Result<Record> record_of(const OrderedJson &json) {
     return record;
 }
 
-std::string record_file_name(std::string_view benchmark, std::string_view variant) {
+std::string record_file_name(std::string_view benchmark, std::string_view variant, std::string_view size) {
     std::string name(benchmark);
-    if (!variant.empty()) name += "-" + std::string(variant);
+    for (const std::string_view more : {variant, size})
+        if (!more.empty()) name += "-" + std::string(more);
     std::ranges::replace_if(name, [](char c) { return std::string_view(" /,:").contains(c); }, '-');
     return name + ".json";
 }
@@ -232,7 +233,7 @@ Result<std::vector<Record>> read_records(const std::filesystem::path &folder) {
 Result<void> write_record(const Record &record, const std::filesystem::path &folder) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    const std::filesystem::path file = folder / record_file_name(record.benchmark, record.variant);
+    const std::filesystem::path file = folder / record_file_name(record.benchmark, record.variant, record.size);
     const std::filesystem::path fresh = std::filesystem::path(file).concat(".new");
     std::ofstream out(fresh, std::ios::binary);
     out << record_json(record).dump(1, ' ', false, OrderedJson::error_handler_t::replace) << '\n';

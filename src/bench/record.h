@@ -87,9 +87,10 @@ struct Record {
 OrderedJson record_json(const Record &record);
 Result<Record> record_of(const OrderedJson &json);  // invalid_argument: what is missing or of another type
 
-std::string record_file_name(std::string_view benchmark, std::string_view variant);  // "resume-gemma3-270m-f16.json"
-Result<Record> read_record(const std::filesystem::path &file);                       // not_found, invalid_argument
-Result<std::vector<Record>> read_records(const std::filesystem::path &folder);       // by file name; none when there is no folder
+// "resume-gemma3-270m-f16-quick.json": a quick run leaves alone what a full one took hours for.
+std::string record_file_name(std::string_view benchmark, std::string_view variant, std::string_view size);
+Result<Record> read_record(const std::filesystem::path &file);                  // not_found, invalid_argument
+Result<std::vector<Record>> read_records(const std::filesystem::path &folder);  // by file name; none when there is no folder
 Result<void> write_record(const Record &record, const std::filesystem::path &folder);  // makes the folder
 
 // Whether measuring the one again would measure the other: the same benchmark, asked for alike (`configuration.asked`), of the

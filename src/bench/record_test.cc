@@ -101,7 +101,23 @@ TEST(Record, FilesAreReadInTheOrderOfTheirNames) {
     ASSERT_TRUE(records) << records.error().message;
     ASSERT_EQ(records->size(), 2U);
     EXPECT_EQ(records->front().benchmark, "fanout");
-    EXPECT_TRUE(std::filesystem::exists(folder / "resume-gemma3-270m-f16.json"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "resume-gemma3-270m-f16-quick.json"));
+    std::filesystem::remove_all(name);
+}
+
+TEST(Record, SizesDoNotOverwriteEachOther) {
+    std::string name = (std::filesystem::temp_directory_path() / "engram-records-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    Record record = sample();
+    record.size = "full";
+    ASSERT_TRUE(write_record(record, name));
+    record.size = "quick";
+    ASSERT_TRUE(write_record(record, name));
+    const auto records = read_records(name);
+    ASSERT_TRUE(records) << records.error().message;
+    ASSERT_EQ(records->size(), 2U);
+    EXPECT_EQ(records->front().size, "full");
+    EXPECT_EQ(records->back().size, "quick");
     std::filesystem::remove_all(name);
 }
 

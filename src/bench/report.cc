@@ -84,7 +84,8 @@ std::string pairs_text(const OrderedJson &object) {
 }
 
 std::string heading_of(const Record &record) {
-    return std::format("{} · `{}{}`", record.title, record.benchmark, record.variant.empty() ? "" : " " + record.variant);
+    return std::format("{} · `{}{}`, {}", record.title, record.benchmark, record.variant.empty() ? "" : " " + record.variant,
+                       record.size);
 }
 
 std::string section(const Record &record) {
@@ -185,7 +186,7 @@ FigureTable figure_table(const Record &record) {
 }
 
 std::string plot_file_name(const Record &record, std::size_t index) {
-    std::string name = record_file_name(record.benchmark, record.variant);
+    std::string name = record_file_name(record.benchmark, record.variant, record.size);
     name.resize(name.size() - std::string_view(".json").size());
     return std::format("{}-{}.svg", name, index + 1);
 }
@@ -208,10 +209,31 @@ std::string report_page(std::span<const Record> records) {
     return text;
 }
 
+std::vector<const Record *> worth_telling(std::span<const Record> records) {
+    std::vector<const Record *> told;
+    const auto better = [](const Record &one, const Record &other) {
+        const bool full = one.size == "full";
+        return full != (other.size == "full") ? full : one.started > other.started;
+    };
+    for (const Record &record : records) {
+        if (record.size == kSmoke) continue;
+        const auto same = std::ranges::find_if(told, [&](const Record *known) {
+            return known->benchmark == record.benchmark && known->variant == record.variant &&
+                   machine_text(*known) == machine_text(record);
+        });
+        if (same == told.end()) {
+            told.push_back(&record);
+        } else if (better(record, **same)) {
+            *same = &record;
+        }
+    }
+    return told;
+}
+
 std::string readme_table(std::span<const Record> records) {
     std::map<std::string, std::vector<const Record *>> machines;
-    for (const Record &record : records) {
-        if (record.size != kSmoke && !record.highlights.empty()) machines[machine_text(record)].push_back(&record);
+    for (const Record *record : worth_telling(records)) {
+        if (!record->highlights.empty()) machines[machine_text(*record)].push_back(record);
     }
     if (machines.empty()) return "There are no results in [bench/results](bench/results) yet: `make bench` makes some.\n";
     std::string text;

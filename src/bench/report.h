@@ -24,7 +24,10 @@ FigureTable figure_table(const Record &record);
 std::string report_page(std::span<const Record> records);  // links the plots by plot_file_name
 std::string plot_file_name(const Record &record, std::size_t index);
 
-// Highlights of all records but smoke runs, by machine.
+// Of each benchmark, variant and machine the newest full record, or the newest quick one where there is none; no smoke runs.
+std::vector<const Record *> worth_telling(std::span<const Record> records);
+
+// Highlights of those, by machine.
 std::string readme_table(std::span<const Record> records);
 
 inline constexpr std::string_view kReadmeBegin = "<!-- figures: made by `engram bench report` -->";

@@ -63,8 +63,8 @@ TEST(ReportPage, HasTablePlotAndChecks) {
     const std::vector<Record> records{record_of_two()};
     const std::string page = report_page(records);
     EXPECT_NE(page.find("| 8 | rate | 800 tokens/s | 400 tokens/s |  | 2.00 × |"), std::string::npos) << page;
-    EXPECT_NE(page.find("![Rates & waits](throughput-1.svg)"), std::string::npos);
-    EXPECT_EQ(page.find("throughput-2.svg"), std::string::npos) << "a plot of nothing";
+    EXPECT_NE(page.find("![Rates & waits](throughput-quick-1.svg)"), std::string::npos);
+    EXPECT_EQ(page.find("throughput-quick-2.svg"), std::string::npos) << "a plot of nothing";
     EXPECT_NE(page.find("**doesn't hold**: both answer alike"), std::string::npos);
     EXPECT_NE(page.find("2 × a processor"), std::string::npos);
 }
@@ -136,6 +136,23 @@ TEST(ReadmeTable, HasHighlightsByMachineAndNoSmoke) {
     EXPECT_EQ(readme_table(records).find("| 8 agents"), std::string::npos);
 }
 
+TEST(ReadmeTable, PrefersTheNewestFullRecord) {
+    std::vector<Record> records(4, record_of_two());
+    const auto make = [&](std::size_t i, std::string_view size, std::string_view started, double rate) {
+        records[i].size = size;
+        records[i].started = started;
+        records[i].rows.back().figures.front().median = rate;
+    };
+    make(0, "full", "2026-01-01T00:00:00Z", 701);
+    make(1, "full", "2026-01-02T00:00:00Z", 702);
+    make(2, "quick", "2026-01-03T00:00:00Z", 703);
+    make(3, "quick", "2026-01-04T00:00:00Z", 704);
+    const std::string table = readme_table(records);
+    EXPECT_NE(table.find("| 702 tokens/s |"), std::string::npos) << table;
+    for (const int old : {701, 703, 704}) EXPECT_EQ(table.find(std::format("| {} tokens/s |", old)), std::string::npos) << table;
+    EXPECT_NE(readme_table(std::span(records).subspan(2)).find("| 704 tokens/s |"), std::string::npos);
+}
+
 TEST(ReadmeTable, ComparesWithTheStrongestPeer) {
     Record record = record_of_two();
     for (Row &row : record.rows) {
@@ -168,7 +185,7 @@ TEST(Report, KnowsWhatIsOutdated) {
     EXPECT_EQ(outdated(records, folder).size(), 2U);  // the page and the plot
     records[0].benchmark = "another";
     ASSERT_TRUE(write_report(records, folder));
-    EXPECT_FALSE(std::filesystem::exists(folder / "throughput-1.svg")) << "the plot of a record that has gone stays";
+    EXPECT_FALSE(std::filesystem::exists(folder / "throughput-quick-1.svg")) << "the plot of a record that has gone stays";
     std::filesystem::remove_all(folder);
 }
 

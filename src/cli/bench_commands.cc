@@ -100,7 +100,7 @@ Result<Record> measure(const Benchmark &benchmark, const std::string &variant, b
 }
 
 bool is_there(const Benchmark &benchmark, const std::string &variant, const Lab &lab, const BenchArguments &arguments) {
-    const auto file = std::filesystem::path(arguments.out) / bench::record_file_name(benchmark.name, variant);
+    const auto file = std::filesystem::path(arguments.out) / bench::record_file_name(benchmark.name, variant, arguments.size);
     const auto there = bench::read_record(file);
     const Record asked = bench::expected_record(benchmark, variant, lab, {.version = kVersion, .commit = arguments.commit});
     return there && bench::measured_alike(*there, asked);
