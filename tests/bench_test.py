@@ -52,6 +52,9 @@ class BenchTest(unittest.TestCase):
         for labels, figure in highlighted:
             rows = [row for row in record["rows"] if row["labels"] == labels]
             self.assertTrue(rows and any(f["name"] == figure for f in rows[0]["figures"]), (labels, figure))
+        for promise in record["promises"]:
+            for place in [promise] + ([promise["against"]] if "against" in promise else []):
+                self.assertIn(place["labels"], [row["labels"] for row in record["rows"]], promise)
 
     def sides(self, record):
         return {figure["side"] for row in record["rows"] for figure in row["figures"]}
@@ -112,7 +115,8 @@ class BenchTest(unittest.TestCase):
         self.assertLess(computed[0]["median"], 600)
 
     def test_run_throughput(self):
-        self.look_at_all("throughput")
+        (record,) = self.look_at_all("throughput")
+        self.assertEqual([promise["figure"] for promise in record["promises"]], ["decoded together"] * 2)
 
     def test_run_sessions(self):
         self.look_at_all("sessions")

@@ -166,6 +166,10 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
     ENGRAM_TRY(measure(fan, Way::after_one, "one first, then all others"));
     if (pair->peer() != nullptr) ENGRAM_TRY(measure(fan, Way::by_copies, "slots copied by save and restore"));
     ENGRAM_TRY(measure_forks(fan));
+    record.promises.push_back({.what = std::format("one fork of an agent with {} tokens", prefix),
+                               .labels = record.rows.back().labels,
+                               .figure = "one fork",
+                               .limit = 5});
     record.rows.push_back(fan.saved);
     record.notes.emplace_back(
         "Engram shares the cells of what begins alike, and reads it once; the peer gets a context that "

@@ -152,6 +152,14 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
                                  .figure = "for each token, without the model"});
     record.highlights.push_back(
         {.what = "memory of one waiting stream", .labels = record.rows.back().labels, .figure = "memory of one waiting stream"});
+    record.promises.push_back({.what = record.highlights.front().what,
+                               .labels = record.highlights.front().labels,
+                               .figure = record.highlights.front().figure,
+                               .limit = 100});
+    record.promises.push_back({.what = record.highlights.back().what,
+                               .labels = record.highlights.back().labels,
+                               .figure = record.highlights.back().figure,
+                               .limit = 64 * 1024});
     return {};
 }
 

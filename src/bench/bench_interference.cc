@@ -163,6 +163,13 @@ Result<void> run_interference(const Lab &lab, const std::string &, Record &recor
         }
         record_work(*pair, name, watched, record);
     }
+    const OrderedJson nothing{{"beside", kWork.front().second}};
+    record.promises.push_back(
+        {.what = "time between tokens of two answers, 99 of 100, while memories are written",
+         .labels = {{"beside", kWork.back().second}},
+         .figure = "99 of 100 within",
+         .limit = 1.2,
+         .against = Promise::Reference{"beside nothing", nothing, "99 of 100 within", std::string(kEngram)}});
     record.plots.push_back({.title = "Time between tokens within which 99 of 100 came",
                             .figure = "99 of 100 within",
                             .over = "beside",

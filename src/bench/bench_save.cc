@@ -66,6 +66,12 @@ Result<void> run_save(const Lab &lab, const std::string &variant, Record &record
             row.add("the turn itself", side->name(), "ms", of.turn_ms);
         }
         row.add("written for the turn", kFloor, "bytes", static_cast<double>(kTurnTokens * (kv.attention_row + kv.window_row)));
+        record.promises.push_back(
+            {.what = std::format("bytes written for a turn of 100 tokens, context of {}", tokens),
+             .labels = row.labels,
+             .figure = "written for the turn",
+             .limit = 1.1,
+             .against = Promise::Reference{"the turn's own KV", row.labels, "written for the turn", std::string(kFloor)}});
         record.rows.push_back(std::move(row));
         agreement.check(record, std::format("{} tokens", tokens));
         ENGRAM_TRY(pair->each([&](Side &side) { return side.forget(talks[std::string(side.name())]); }));

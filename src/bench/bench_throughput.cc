@@ -1,4 +1,5 @@
 // Agents that decode together: tokens per second of all, against the same agents one after another, and against the peer.
+#include <algorithm>
 #include <array>
 #include <format>
 #include <map>
@@ -10,8 +11,8 @@ namespace engram::bench {
 
 namespace {
 
-constexpr std::uint32_t kContext = 256;    // what each agent has read before
-constexpr std::size_t kInTurnOfQuick = 8;  // agents that also answer one after another where there isn't time for all numbers
+constexpr std::uint32_t kContext = 256;  // what each agent has read before
+constexpr std::size_t kPromised = 8;     // agents that promises are about; where time is short only they answer in turn
 
 struct Group {
     const Lab &lab;
@@ -70,7 +71,7 @@ Result<void> measure(Group &group, std::size_t agents, Record &record) {
     Row row{.labels = {{"agents", agents}}};
     Agreement agreement;
     for (const Round round : {Round{.agents = agents, .together = true}, Round{.agents = agents, .together = false}}) {
-        const bool in_turn = group.lab.size() == Size::quick ? agents == kInTurnOfQuick : agents > 1;
+        const bool in_turn = group.lab.size() == Size::quick ? agents == kPromised : agents > 1;
         if (!round.together && !in_turn) continue;
         std::map<std::string, std::vector<double>> samples;
         for (std::uint32_t i = 0; i < group.lab.repetitions(3); ++i) {
@@ -93,6 +94,22 @@ Result<void> measure(Group &group, std::size_t agents, Record &record) {
     agreement.check(record, std::format("{} agents", agents));
     record.rows.push_back(std::move(row));
     return {};
+}
+
+void promise(std::size_t agents, Record &record) {
+    const OrderedJson labels{{"agents", agents}};
+    const std::string what = std::format("{} agents decoding together", agents);
+    record.promises.push_back(
+        {.what = what,
+         .labels = labels,
+         .figure = "decoded together",
+         .limit = 2,
+         .against = Promise::Reference{"one after another", labels, "one after another", std::string(kEngram)}});
+    record.promises.push_back({.what = what,
+                               .labels = labels,
+                               .figure = "decoded together",
+                               .limit = 1,
+                               .against = Promise::Reference{"llama-server", labels, "decoded together", std::string(kPeer)}});
 }
 
 }  // namespace
@@ -124,6 +141,7 @@ Result<void> run_throughput(const Lab &lab, const std::string &, Record &record)
     record.highlights.push_back({.what = std::format("{} agents decoding together", counts.back()),
                                  .labels = {{"agents", counts.back()}},
                                  .figure = "decoded together"});
+    promise(std::ranges::contains(counts, kPromised) ? kPromised : counts.back(), record);
     return {};
 }
 

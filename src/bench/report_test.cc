@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <format>
 #include <fstream>
 #include <sstream>
@@ -173,6 +174,70 @@ TEST(ReadmeTable, StandsBetweenItsMarks) {
     EXPECT_FALSE(with_readme_table("# Title\n", "new\n"));
 }
 
+// A record whose promises hold, don't hold, and lack what they need.
+Record record_with_promises() {
+    Record record = record_of_two();
+    const OrderedJson one{{"agents", 1}};
+    const OrderedJson eight{{"agents", 8}};
+    const auto against = [](std::string called, const OrderedJson &labels, std::string figure, std::string_view side) {
+        return Promise::Reference{std::move(called), labels, std::move(figure), std::string(side)};
+    };
+    record.promises = {
+        {.what = "eight are fast",
+         .labels = eight,
+         .figure = "rate",
+         .limit = 2,
+         .against = against("one", one, "rate", kEngram)},
+        {.what = "too fast", .labels = eight, .figure = "rate", .limit = 3, .against = against("the peer", eight, "rate", kPeer)},
+        {.what = "short waits", .labels = eight, .figure = "wait", .limit = 10},
+        {.what = "shorter",
+         .labels = eight,
+         .figure = "wait",
+         .limit = 1.5,
+         .against = against("the floor", eight, "wait", kFloor)},
+        {.what = "unknown", .labels = {{"agents", 9}}, .figure = "wait", .limit = 10}};
+    return record;
+}
+
+TEST(Report, TellsWhetherPromisesHold) {
+    const std::vector<Record> records{record_with_promises()};
+    const std::array lines{
+        "| eight are fast | gemma3-270m q8_0 | at least 2 × one | 800 tokens/s, 8.00 × 100 tokens/s | holds |",
+        "| too fast | gemma3-270m q8_0 | at least 3 × the peer | 800 tokens/s, 2.00 × 400 tokens/s | **doesn't hold** |",
+        "| short waits | gemma3-270m q8_0 | at most 10.0 ms | 10.0 ms | holds |",
+        "| shorter | gemma3-270m q8_0 | at most 1.5 × the floor | 10.0 ms, 10.00 × 1.00 ms | **doesn't hold** |",
+        "| unknown | gemma3-270m q8_0 | at most 10 |  | not measured |"};
+    const std::string page = report_page(records);
+    const std::string readme = std::format("{}\n{}\n\n{}\nold\n{}\n", kReadmeBegin, kReadmeEnd, kPromisesBegin, kPromisesEnd);
+    const auto text = with_results(readme, records);
+    ASSERT_TRUE(text) << text.error().message;
+    for (const std::string_view line : lines) {
+        EXPECT_NE(page.find(line), std::string::npos) << line << "\n" << page;
+        EXPECT_NE(text->find(line), std::string::npos) << line << "\n" << *text;
+    }
+    EXPECT_EQ(text->find("old"), std::string::npos);
+    EXPECT_EQ(*with_results(*text, records), *text);
+    Record kept = record_with_promises();
+    kept.checks.clear();
+    EXPECT_TRUE(kept.passed()) << "a broken promise fails nothing";
+    // Where there are no marks for promises, the table of figures is all.
+    EXPECT_TRUE(with_results(std::format("{}\n{}\n", kReadmeBegin, kReadmeEnd), records));
+}
+
+TEST(Report, TellsWhatTheMeasuringTook) {
+    std::vector<Record> records{record_of_two(), record_of_two()};
+    records[0].seconds = 1000;
+    records[1].seconds = 1400;
+    std::string page = report_page(records);
+    EXPECT_NE(page.find("- Together · `throughput`, quick: 1000 s\n"), std::string::npos) << page;
+    EXPECT_NE(page.find("All together: quick 2400 s.\n"), std::string::npos) << page;
+    records[1].seconds = 1401;
+    page = report_page(records);
+    EXPECT_NE(page.find("All together: quick 2401 s. That is **more than the 2400 s**"), std::string::npos) << page;
+    records[1].size = "full";
+    EXPECT_NE(report_page(records).find("All together: full 1401 s, quick 1000 s.\n"), std::string::npos);
+}
+
 TEST(Report, KnowsWhatIsOutdated) {
     std::string name = (std::filesystem::temp_directory_path() / "engram-report-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
@@ -197,7 +262,7 @@ TEST(Report, OfTheRepositoryIsWhatItsResultsSay) {
     for (const std::string &file : outdated(*records, root / "bench" / "results"))
         ADD_FAILURE() << "bench/results/" << file << " is not what the results say: run engram bench report";
     const std::string readme = read_file(root / "README.md");
-    const auto expected = with_readme_table(readme, readme_table(*records));
+    const auto expected = with_results(readme, *records);
     ASSERT_TRUE(expected) << expected.error().message;
     EXPECT_EQ(readme, *expected) << "run engram bench report --readme README.md";
     EXPECT_TRUE(std::ranges::none_of(*records, [](const Record &record) { return record.size == kSmoke; }))
