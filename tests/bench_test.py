@@ -103,9 +103,15 @@ class BenchTest(unittest.TestCase):
 
     def test_run_save(self):
         (record,) = self.look_at_all("save")
+        (library,) = self.measure("library", out="none")
+        (hundred,) = [f["median"] for f in library["rows"][0]["figures"] if f["name"] == "KV of that turn"]
         for row in record["rows"]:
             written = [f for f in row["figures"] if f["name"] == "written for the turn" and f["side"] == "engram"]
             self.assertGreater(written[0]["median"], 0)
+            # The question and the template come on top of the hundred tokens.
+            (floor,) = [f for f in row["figures"] if f["name"] == "written for the turn" and f["side"] == "floor"]
+            self.assertEqual(floor["n"], written[0]["n"])
+            self.assertGreater(floor["median"], hundred)
 
     def test_run_fanout(self):
         (record,) = self.look_at_all("fanout")
