@@ -135,7 +135,11 @@ class BenchTest(unittest.TestCase):
         self.look_at_all("scale")
 
     def test_run_http(self):
-        self.look_at_all("http")
+        (record,) = self.look_at_all("http")
+        (waited,) = [check for check in record["checks"] if check["name"] == "10 streams waited"]
+        for side in self.sides(record) - {"floor"}:
+            self.assertIn(f"{side}: 10", waited["detail"])
+        self.assertEqual(len(record["plots"]), 2)
 
     def test_run_lossy(self):
         (record,) = self.look_at_all("lossy")
