@@ -119,6 +119,10 @@ class BenchTest(unittest.TestCase):
         computed = [f for f in at_once["figures"] if f["name"] == "prompt tokens computed" and f["side"] == "engram"]
         # Three agents with 300 tokens in common: read once.
         self.assertLess(computed[0]["median"], 600)
+        (saved,) = [row for row in record["rows"] if row["labels"]["asked"] == "saved"]
+        on_disk = {f["side"]: f["median"] for f in saved["figures"] if f["name"] == "bytes on disk"}
+        self.assertEqual(set(on_disk), {"engram", "floor"} | ({"llama-server"} if PEER else set()))
+        self.assertTrue(all(of > 0 for of in on_disk.values()), on_disk)
 
     def test_run_throughput(self):
         (record,) = self.look_at_all("throughput")
@@ -144,6 +148,8 @@ class BenchTest(unittest.TestCase):
     def test_run_lossy(self):
         (record,) = self.look_at_all("lossy")
         self.assertEqual([row["labels"]["stored as"] for row in record["rows"]], ["exact", "f16", "q8_0", "q4_0"])
+        told = {(h["labels"]["stored as"], h["figure"]) for h in record["highlights"]}
+        self.assertLessEqual({("q8_0", "mean divergence (nats)"), ("q4_0", "mean divergence (nats)")}, told)
 
     def test_run_replay(self):
         self.look_at_all("replay")
