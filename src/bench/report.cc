@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "bench/machine.h"
 #include "bench/plot.h"
 #include "bench/promises.h"
 
@@ -64,7 +65,17 @@ std::string markdown(const FigureTable &table) {
 std::string machine_text(const Record &record) {
     return std::format("{} × {}, {} of memory", label_text(record.machine.value("processors", OrderedJson())),
                        label_text(record.machine.value("processor", OrderedJson())),
-                       label_text(record.machine.value("memory", OrderedJson())));
+                       memory_text(label_text(record.machine.value("memory", OrderedJson()))));
+}
+
+// What else the record says about it; older ones say nothing.
+std::string machine_details(const Record &record) {
+    std::string text;
+    for (const char *name : {"instructions", "kernel", "file_system"}) {
+        const std::string value = label_text(record.machine.value(name, OrderedJson()));
+        if (!value.empty()) text += "; " + value;
+    }
+    return text;
 }
 
 std::string pairs_text(const OrderedJson &object) {
@@ -83,8 +94,8 @@ std::string heading_of(const Record &record) {
 
 std::string section(const Record &record) {
     std::string text = std::format("## {}\n\n", heading_of(record));
-    text += std::format("{}, {:.0f} s, size {}. {}.\n\n{}.\n\n", record.started, record.seconds, record.size,
-                        machine_text(record), pairs_text(record.configuration));
+    text += std::format("{}, {:.0f} s, size {}. {}{}.\n\n{}.\n\n", record.started, record.seconds, record.size,
+                        machine_text(record), machine_details(record), pairs_text(record.configuration));
     text += markdown(figure_table(record)) + "\n";
     for (std::size_t i = 0; i < record.plots.size(); ++i) {
         if (!plot_svg(record, record.plots[i]).empty())

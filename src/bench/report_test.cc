@@ -67,7 +67,14 @@ TEST(ReportPage, HasTablePlotAndChecks) {
     EXPECT_NE(page.find("![Rates & waits](throughput-quick-1.svg)"), std::string::npos);
     EXPECT_EQ(page.find("throughput-quick-2.svg"), std::string::npos) << "a plot of nothing";
     EXPECT_NE(page.find("**doesn't hold**: both answer alike"), std::string::npos);
-    EXPECT_NE(page.find("2 × a processor"), std::string::npos);
+    EXPECT_NE(page.find("2 × a processor, 8 GB of memory.\n"), std::string::npos) << page;
+    std::vector<Record> detailed = records;
+    detailed.front().machine["memory"] = "24684092 kB";
+    detailed.front().machine["instructions"] = "avx2";
+    detailed.front().machine["kernel"] = "Linux 6.1";
+    detailed.front().machine["file_system"] = "ext4";
+    EXPECT_NE(report_page(detailed).find("2 × a processor, 23.5 GiB of memory; avx2; Linux 6.1; ext4.\n"), std::string::npos)
+        << report_page(detailed);
 }
 
 TEST(Plot, DrawsALineForEachSideAndEscapesText) {

@@ -50,6 +50,7 @@ Result<bench::LabOptions> lab_options(const BenchArguments &arguments, const Con
     bench::LabOptions options{.size = size_of(arguments.size),
                               .engram = std::filesystem::read_symlink("/proc/self/exe", error).string(),
                               .model = manager.model.path,
+                              .home = manager.home,
                               .threads = manager.model.threads,
                               .tokens = arguments.tokens,
                               .repetitions = arguments.repetitions};
