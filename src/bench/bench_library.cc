@@ -3,6 +3,7 @@
 #include <format>
 
 #include "bench/entries.h"
+#include "bench/page_cache.h"
 #include "bench/resume.h"
 
 namespace engram::bench {
@@ -21,7 +22,7 @@ OrderedJson resumed_json(const ResumedRow &row) {
                      {"restore", row.restore_ms},   {"bytes", row.restored_bytes},
                      {"memcpy", row.memcpy_ms},     {"step", row.step_ms},
                      {"reused", row.reused_tokens}, {"tier", row.tier},
-                     {"equal", row.logits_equal}};
+                     {"equal", row.logits_equal},   {"stayed", row.stayed_cached}};
     if (row.disk_dropped_ttft_ms) json["dropped"] = *row.disk_dropped_ttft_ms;
     return json;
 }
@@ -53,6 +54,10 @@ void add_row(std::uint32_t tokens, const OrderedJson &computed, const OrderedJso
     row.add("written for it", kEngram, "bytes", computed["save_bytes"].get<double>());
     row.add("KV of that turn", kFloor, "bytes", computed["turn"].get<double>());
     record.rows.push_back(std::move(row));
+    if (const double stayed = resumed["stayed"].get<double>(); stayed >= kStayedTooMuch) {
+        record.notes.push_back(std::format(
+            "{} tokens: {:.0f} % of the files stayed in the page cache although they were dropped.", tokens, stayed * 100));
+    }
     record.check(
         std::format("next logits are equal bit for bit after a resume, {} tokens", tokens),
         resumed["equal"].get<bool>() && resumed["tier"] == "disk",

@@ -35,7 +35,8 @@ struct Length {
     std::map<std::string, std::vector<double>> steps = {};  // between tokens, with the memory in the context
     Agreement agreement = {};
     std::uint32_t begun = 0, asked = 0;
-    std::uint64_t now = 0;  // tokens that our side's last turn read, those of earlier turns included
+    std::map<std::string, CachedPages> dropped = {};  // by side
+    std::uint64_t now = 0;                            // tokens that our side's last turn read, those of earlier turns included
 
     // Each turn makes the context longer: by an eighth, and it is another length.
     bool drifted() const { return now > tokens + tokens / 8; }
@@ -61,7 +62,7 @@ void note_answer(Length &length, Way way, Side &side, const Answer &answer) {
 }
 
 // Brings the conversation to where the way has it before a turn.
-Result<void> prepare(Way way, Side &side, Conversation &talk) {
+Result<void> prepare(Way way, Side &side, Conversation &talk, Length &length) {
     switch (way) {
         case Way::cold:
         case Way::context: return {};
@@ -69,7 +70,7 @@ Result<void> prepare(Way way, Side &side, Conversation &talk) {
         case Way::disk: return side.move(talk, Memory::disk);
         case Way::dropped: {
             ENGRAM_TRY(side.move(talk, Memory::disk));
-            side.drop_page_cache();
+            length.dropped[std::string(side.name())] += side.drop_page_cache();
             return {};
         }
         case Way::restart: {
@@ -105,7 +106,7 @@ Result<void> measure_way(const Lab &lab, Pair &pair, Way way, std::string_view n
         const auto ask_on = [&](Side &side) -> Result<void> {
             if (i == 0) lab.note(std::format("{}: {} tokens, {}", side.name(), length.tokens, name));
             Conversation &talk = length.talks[std::string(side.name())];
-            ENGRAM_TRY(prepare(way, side, talk));
+            ENGRAM_TRY(prepare(way, side, talk, length));
             ENGRAM_ASSIGN(const Answer answer, side.turn(talk, asked, kAnswerTokens));
             note_answer(length, way, side, answer);
             const bool on_disk = way == Way::disk || way == Way::dropped || way == Way::restart;
@@ -166,6 +167,12 @@ void record_length(const Pair &pair, const Length &length, const KvBytes &kv, Re
                      std::format("{} and {} tokens", prompt_of(kEngram), prompt_of(kPeer)));
     }
     length.agreement.check(record, std::format("{} tokens", length.tokens));
+    for (const auto &[side, pages] : length.dropped) {
+        if (pages.share() < kStayedTooMuch) continue;
+        record.notes.push_back(
+            std::format("{} tokens, {}: {:.0f} % of the files stayed in the page cache although they were dropped.",
+                        length.tokens, side, pages.share() * 100));
+    }
     record.notes.push_back(std::format("{} tokens: {} of {} turns that should come from disk did.", length.tokens,
                                        length.should_be_from_disk - length.from_elsewhere, length.should_be_from_disk));
 }
