@@ -12,6 +12,9 @@ PREFIX ?= $(HOME)/.local
 export JOBS
 # What was built, for the records: the last commit that changed the program, and whether there is more than that.
 built = $(shell git log -1 --format=%h -- src include models CMakeLists.txt 2>/dev/null)$(shell git diff --quiet HEAD -- src include models CMakeLists.txt 2>/dev/null || echo -changed)
+# What was measured goes into the report and the README also when a benchmark failed; that it failed stays the outcome.
+measure_and_report = measured=0; $(measure) --size $(1) || measured=$$?; reported=0; ./engram bench report --readme README.md || reported=$$?; \
+	[ $$measured -ne 0 ] || measured=$$reported; exit $$measured
 measure = ./engram bench all --commit "$(built)" $(if $(MODEL),--model $(MODEL))
 ctest = ./dev ctest --output-on-failure --no-tests=error -j $(JOBS)
 
@@ -63,10 +66,10 @@ fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
 bench: build  ## measure beside llama-server; results and report in bench/results
-	@$(measure) --size quick
+	@$(call measure_and_report,quick)
 
 bench-full: build  ## the same with more models, lengths and repetitions (hours; goes on where it was interrupted)
-	@$(measure) --size full
+	@$(call measure_and_report,full)
 
 model: build  ## train the embedded model again, from nothing (hours)
 	@./dev --training models/engram-nano/make.sh build/engram-nano

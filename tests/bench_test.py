@@ -52,6 +52,9 @@ class BenchTest(unittest.TestCase):
         for labels, figure in highlighted:
             rows = [row for row in record["rows"] if row["labels"] == labels]
             self.assertTrue(rows and any(f["name"] == figure for f in rows[0]["figures"]), (labels, figure))
+        for promise in record["promises"]:
+            for place in [promise] + ([promise["against"]] if "against" in promise else []):
+                self.assertIn(place["labels"], [row["labels"] for row in record["rows"]], promise)
 
     def sides(self, record):
         return {figure["side"] for row in record["rows"] for figure in row["figures"]}
@@ -100,9 +103,15 @@ class BenchTest(unittest.TestCase):
 
     def test_run_save(self):
         (record,) = self.look_at_all("save")
+        (library,) = self.measure("library", out="none")
+        (hundred,) = [f["median"] for f in library["rows"][0]["figures"] if f["name"] == "KV of that turn"]
         for row in record["rows"]:
             written = [f for f in row["figures"] if f["name"] == "written for the turn" and f["side"] == "engram"]
             self.assertGreater(written[0]["median"], 0)
+            # The question and the template come on top of the hundred tokens.
+            (floor,) = [f for f in row["figures"] if f["name"] == "written for the turn" and f["side"] == "floor"]
+            self.assertEqual(floor["n"], written[0]["n"])
+            self.assertGreater(floor["median"], hundred)
 
     def test_run_fanout(self):
         (record,) = self.look_at_all("fanout")
@@ -110,9 +119,14 @@ class BenchTest(unittest.TestCase):
         computed = [f for f in at_once["figures"] if f["name"] == "prompt tokens computed" and f["side"] == "engram"]
         # Three agents with 300 tokens in common: read once.
         self.assertLess(computed[0]["median"], 600)
+        (saved,) = [row for row in record["rows"] if row["labels"]["asked"] == "saved"]
+        on_disk = {f["side"]: f["median"] for f in saved["figures"] if f["name"] == "bytes on disk"}
+        self.assertEqual(set(on_disk), {"engram", "floor"} | ({"llama-server"} if PEER else set()))
+        self.assertTrue(all(of > 0 for of in on_disk.values()), on_disk)
 
     def test_run_throughput(self):
-        self.look_at_all("throughput")
+        (record,) = self.look_at_all("throughput")
+        self.assertEqual([promise["figure"] for promise in record["promises"]], ["decoded together"] * 2)
 
     def test_run_sessions(self):
         self.look_at_all("sessions")
@@ -125,11 +139,17 @@ class BenchTest(unittest.TestCase):
         self.look_at_all("scale")
 
     def test_run_http(self):
-        self.look_at_all("http")
+        (record,) = self.look_at_all("http")
+        (waited,) = [check for check in record["checks"] if check["name"] == "10 streams waited"]
+        for side in self.sides(record) - {"floor"}:
+            self.assertIn(f"{side}: 10", waited["detail"])
+        self.assertEqual(len(record["plots"]), 2)
 
     def test_run_lossy(self):
         (record,) = self.look_at_all("lossy")
         self.assertEqual([row["labels"]["stored as"] for row in record["rows"]], ["exact", "f16", "q8_0", "q4_0"])
+        told = {(h["labels"]["stored as"], h["figure"]) for h in record["highlights"]}
+        self.assertLessEqual({("q8_0", "mean divergence (nats)"), ("q4_0", "mean divergence (nats)")}, told)
 
     def test_run_replay(self):
         self.look_at_all("replay")

@@ -4,6 +4,7 @@
 #include <format>
 
 #include "bench/entries.h"
+#include "bench/kv_bytes.h"
 #include "bench/together.h"
 
 namespace engram::bench {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t kAnswerTokens = 16;
 constexpr std::uint32_t kRoomForEach = 512;
+constexpr std::uint32_t kPromisedPrefix = 8000;  // shorter beginnings end within a block that each agent has for itself
 
 enum class Way : std::uint8_t {
     at_once,    // nobody knows of the others
@@ -21,7 +23,8 @@ enum class Way : std::uint8_t {
 
 struct Outcome {
     double seconds = 0;
-    double computed = 0;  // prompt tokens that were computed
+    double computed = 0;       // prompt tokens that were computed
+    std::uint64_t tokens = 0;  // of all conversations
     std::vector<std::string> texts;
 };
 
@@ -31,6 +34,7 @@ struct Fan {
     Pair &pair;
     std::size_t agents = 0;
     std::uint32_t prefix = 0;
+    KvBytes kv = {};
     Row saved = {};
 };
 
@@ -84,9 +88,10 @@ Result<Outcome> ask_all(const Fan &fan, Side &side, std::vector<Conversation> &t
         ENGRAM_ASSIGN(copied, copy_slots(side, talks));
     }
     ENGRAM_TRY(together(talks.size() - first, [&](std::size_t i) { return ask(i + first); }));
-    Outcome outcome{.seconds = ms_since(start) / 1000, .computed = static_cast<double>(copied), .texts = {}};
+    Outcome outcome{.seconds = ms_since(start) / 1000, .computed = static_cast<double>(copied), .tokens = 0, .texts = {}};
     for (const Answer &answer : answers) {
         outcome.computed += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
+        outcome.tokens += answer.prompt_tokens + answer.answer_tokens;
         outcome.texts.push_back(answer.text);
     }
     fan.lab.note(std::format("{}: {:.1f} s, {:.0f} tokens computed", side.name(), outcome.seconds, outcome.computed));
@@ -103,6 +108,20 @@ Result<double> saved_bytes(Side &side, std::vector<Conversation> &talks) {
     return bytes;
 }
 
+// What the side's files grow by; and the least that can be: the common tokens' KV once, and that of each one's own tokens.
+Result<void> measure_saved(Fan &fan, Side &side, std::vector<Conversation> &talks, std::uint64_t before) {
+    ENGRAM_ASSIGN(const double bytes, saved_bytes(side, talks));
+    fan.saved.add("written for all", side.name(), "bytes", bytes);
+    const std::uint64_t after = side.disk_bytes();
+    fan.saved.add("bytes on disk", side.name(), "bytes", static_cast<double>(after) - static_cast<double>(before));
+    return {};
+}
+
+double floor_bytes(const Fan &fan, std::uint64_t common, std::uint64_t tokens) {
+    const std::uint64_t own = tokens - fan.agents * common;
+    return static_cast<double>(fan.kv.of(common) + own * (fan.kv.attention_row + fan.kv.window_row));
+}
+
 Result<void> measure(Fan &fan, Way way, std::string_view name) {
     Row row{.labels = {{"asked", name}, {"agents", fan.agents}, {"common tokens", fan.prefix}}};
     Agreement agreement;
@@ -111,6 +130,7 @@ Result<void> measure(Fan &fan, Way way, std::string_view name) {
         if (way == Way::by_copies && side.name() != kPeer) return {};
         if (way == Way::by_copies) ENGRAM_TRY(side.restart_with(kSlotsStay));
         fan.lab.note(std::format("{}: {} agents with {} tokens in common, {}", side.name(), fan.agents, fan.prefix, name));
+        const std::uint64_t on_disk = side.disk_bytes();
         ENGRAM_ASSIGN(std::vector<Conversation> talks, conversations(fan, side, system, way));
         ENGRAM_ASSIGN(const Outcome outcome, ask_all(fan, side, talks, way));
         row.add("all have answered after", side.name(), "s", outcome.seconds);
@@ -119,8 +139,11 @@ Result<void> measure(Fan &fan, Way way, std::string_view name) {
         ENGRAM_ASSIGN(const Process::Usage usage, side.process().usage());
         row.add("resident memory", side.name(), "bytes", static_cast<double>(usage.resident_bytes));
         if (way == (side.name() == kPeer ? Way::by_copies : Way::at_once)) {
-            ENGRAM_ASSIGN(const double bytes, saved_bytes(side, talks));
-            fan.saved.add("written for all", side.name(), "bytes", bytes);
+            ENGRAM_TRY(measure_saved(fan, side, talks, on_disk));
+        }
+        if (way == Way::at_once && side.name() == kEngram) {
+            ENGRAM_ASSIGN(const std::uint64_t common, side.count_tokens(system));
+            fan.saved.add("bytes on disk", kFloor, "bytes", floor_bytes(fan, common, outcome.tokens));
         }
         return {};
     };
@@ -155,17 +178,30 @@ Result<void> measure_forks(const Fan &fan) {
 Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
     const std::size_t agents = lab.by_size<std::size_t>(3, 16, 16);
-    const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 4000, 8000)}).front();
+    const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 1000, 8000)}).front();
     SideOptions options = lab.side(model);
     options.slots = static_cast<std::uint32_t>(agents);
     options.context_tokens = static_cast<std::uint32_t>(agents) * (prefix + kRoomForEach);
+    ENGRAM_ASSIGN(const KvBytes kv, kv_bytes(lab, model, options.kv_type));
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
-    Fan fan{.lab = lab, .record = record, .pair = *pair, .agents = agents, .prefix = prefix};
+    Fan fan{.lab = lab, .record = record, .pair = *pair, .agents = agents, .prefix = prefix, .kv = kv};
     fan.saved.labels = {{"asked", "saved"}, {"agents", agents}, {"common tokens", prefix}};
     ENGRAM_TRY(measure(fan, Way::at_once, "all at once"));
     ENGRAM_TRY(measure(fan, Way::after_one, "one first, then all others"));
     if (pair->peer() != nullptr) ENGRAM_TRY(measure(fan, Way::by_copies, "slots copied by save and restore"));
     ENGRAM_TRY(measure_forks(fan));
+    record.promises.push_back({.what = std::format("one fork of an agent with {} tokens", prefix),
+                               .labels = record.rows.back().labels,
+                               .figure = "one fork",
+                               .limit = 5});
+    if (prefix >= kPromisedPrefix) {
+        record.promises.push_back({.what = std::format("bytes on disk of {} agents with {} tokens in common", agents, prefix),
+                                   .labels = fan.saved.labels,
+                                   .figure = "bytes on disk",
+                                   .limit = 1.2,
+                                   .against = Promise::Reference{"what is common once, and each one's own", fan.saved.labels,
+                                                                 "bytes on disk", std::string(kFloor)}});
+    }
     record.rows.push_back(fan.saved);
     record.notes.emplace_back(
         "Engram shares the cells of what begins alike, and reads it once; the peer gets a context that "
@@ -175,6 +211,9 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
                             .over = "asked",
                             .series = "",
                             .logarithmic = true});
+    record.highlights.push_back({.what = std::format("bytes on disk of {} agents with {} tokens in common", agents, prefix),
+                                 .labels = fan.saved.labels,
+                                 .figure = "bytes on disk"});
     record.highlights.push_back(
         {.what = std::format("{} agents with {} tokens in common, asked at once: all have answered", agents, prefix),
          .labels = record.rows.front().labels,

@@ -4,10 +4,15 @@
 // The model is so small that nearly all of the time is the server's. What the model takes is measured in a process of its own, by
 // decoding alone, and shown beside: the difference is transport, sampling, text, bookkeeping, saving.
 #include <algorithm>
+#include <atomic>
 #include <ctime>
 #include <format>
 #include <map>
+#include <mutex>
+#include <sstream>
+#include <stop_token>
 #include <thread>
+#include <utility>
 
 #include "bench/entries.h"
 #include "engine/context.h"
@@ -16,6 +21,10 @@
 namespace engram::bench {
 
 namespace {
+
+constexpr double kPatienceMs = 20'000;  // until the long answer has begun, and until all streams wait
+constexpr std::chrono::milliseconds kLookEvery{20};
+constexpr std::chrono::milliseconds kSettling{500};  // until the last stream has all the memory that it gets
 
 struct Work {
     std::uint32_t tokens = 0, requests = 0, streams = 0;
@@ -72,30 +81,115 @@ Result<void> measure_work(Side &side, const Work &work, std::vector<double> &by_
     return {};
 }
 
-// Streams that wait behind a long answer: what each of them adds to the server's memory. Nothing where the server took fewer.
-Result<void> measure_streams(Side &side, const Work &work, Row &row) {
+// What became of requests: how many were sent, and how many of those have heard something or were refused.
+struct Fate {
+    std::atomic<std::uint32_t> sent = 0, over = 0;
+    std::mutex mutex;
+    std::string failure;  // the first one
+
+    void failed(const std::string &why) {
+        const std::scoped_lock lock(mutex);
+        if (failure.empty()) failure = why;
+    }
+};
+
+// A stream that goes on until it is told to stop.
+void ask(const Side &side, std::uint32_t number, std::uint32_t tokens, Fate &fate, const std::stop_token &stop) {
+    const auto client = Client::create(side.url());
+    if (!client) return fate.failed(client.error().message);
+    const OrderedJson messages = OrderedJson::array({{{"role", "user"}, {"content", std::format("Stream {} waits.", number)}}});
+    bool heard = false;
+    const auto hear = [&](const http::ServerEvent &) {
+        if (!std::exchange(heard, true)) fate.over.fetch_add(1);
+    };
+    fate.sent.fetch_add(1);
+    const auto done =
+        (*client)->stream("/v1/chat/completions",
+                          {{"model", "bench"}, {"messages", messages}, {"max_tokens", tokens}, {"stream", true}}, hear, stop);
+    if (!heard) fate.over.fetch_add(1);
+    if (!done && !stop.stop_requested()) fate.failed(done.error().message);
+}
+
+// How many wait behind the long answer: by what our server tells; of the peer those that have heard nothing yet.
+Result<std::uint32_t> count_waiting(Side &side, const Fate &fate) {
+    if (side.name() != kEngram) {
+        const std::uint32_t over = fate.over.load();  // first: it never is ahead of what was sent
+        return fate.sent.load() - over;
+    }
+    constexpr std::string_view kName = "engram_requests_in_flight ";
+    ENGRAM_ASSIGN(const std::string metrics, side.client().text("/metrics"));
+    std::istringstream lines(metrics);
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(kName)) continue;
+        const double all = std::stod(line.substr(kName.size()));
+        return static_cast<std::uint32_t>(std::max(0.0, all - 1));
+    }
+    return fail(ErrorCode::internal, "the metrics don't say how many requests there are");
+}
+
+struct Waited {
+    std::uint32_t streams = 0;
+    double bytes_each = 0;
+    std::string failure;
+};
+
+// Streams that wait behind a long answer: how many really do, and what each of them adds to the server's memory. In a new
+// process, since what earlier streams needed isn't given back.
+Result<Waited> wait_once(Side &side, const Work &work) {
+    side.stop();
+    ENGRAM_TRY(side.start());
+    Fate running;
+    Fate waiting;
     std::stop_source stop;
     std::vector<std::jthread> threads;
-    const auto ask = [&](std::uint32_t i, std::uint32_t tokens) {
-        const auto client = Client::create(side.url());
-        if (!client) return;
-        const OrderedJson messages = OrderedJson::array({{{"role", "user"}, {"content", std::format("Stream {} waits.", i)}}});
-        // Cut off when everything has been seen.
-        static_cast<void>((*client)->stream(
-            "/v1/chat/completions", {{"model", "bench"}, {"messages", messages}, {"max_tokens", tokens}, {"stream", true}},
-            [](const http::ServerEvent &) {}, stop.get_token()));
+    const auto measure = [&]() -> Result<Waited> {
+        threads.emplace_back([&] { ask(side, 0, side.options().context_tokens, running, stop.get_token()); });
+        const auto begun = SteadyClock::now();
+        while (running.over.load() == 0 && ms_since(begun) < kPatienceMs) std::this_thread::sleep_for(kLookEvery);
+        ENGRAM_ASSIGN(const Process::Usage before, side.process().usage());
+        for (std::uint32_t i = 1; i <= work.streams; ++i)
+            threads.emplace_back([&, i] { ask(side, i, 1, waiting, stop.get_token()); });
+        Waited waited;
+        const auto sent = SteadyClock::now();
+        while (waited.streams < work.streams && ms_since(sent) < kPatienceMs) {
+            std::this_thread::sleep_for(kLookEvery);
+            ENGRAM_ASSIGN(waited.streams, count_waiting(side, waiting));
+        }
+        std::this_thread::sleep_for(kSettling);
+        ENGRAM_ASSIGN(const Process::Usage after, side.process().usage());
+        ENGRAM_ASSIGN(waited.streams, count_waiting(side, waiting));  // that still do
+        const auto grown = static_cast<double>(after.resident_bytes) - static_cast<double>(before.resident_bytes);
+        waited.bytes_each = std::max(0.0, grown) / std::max(1U, waited.streams);
+        return waited;
     };
-    threads.emplace_back([&] { ask(0, side.options().context_tokens); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    ENGRAM_ASSIGN(const Process::Usage before, side.process().usage());
-    for (std::uint32_t i = 1; i <= work.streams; ++i) threads.emplace_back([&, i] { ask(i, 1); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(work.streams + 500));
-    const auto after = side.process().usage();
+    Result<Waited> waited = measure();
     stop.request_stop();
     threads.clear();
-    if (!after) return std::unexpected(after.error());
-    const auto grown = static_cast<double>(after->resident_bytes) - static_cast<double>(before.resident_bytes);
-    row.add("memory of one waiting stream", side.name(), "bytes", std::max(0.0, grown) / work.streams);
+    if (waited) waited->failure = !running.failure.empty() ? running.failure : waiting.failure;
+    return waited;
+}
+
+Result<void> measure_streams(const Lab &lab, Pair &pair, const Work &work, Record &record) {
+    Row row{.labels = {{"what", std::format("{} streams", work.streams)}}};
+    std::map<std::string, std::vector<double>> bytes;
+    std::string told;
+    bool all = true;
+    for (std::uint32_t i = 0; i < lab.repetitions(3); ++i) {
+        const auto wait_on = [&](Side &side) -> Result<void> {
+            if (i == 0) lab.note(std::format("{}: {} streams that wait", side.name(), work.streams));
+            ENGRAM_ASSIGN(const Waited waited, wait_once(side, work));
+            if (waited.streams > 0) bytes[std::string(side.name())].push_back(waited.bytes_each);
+            all = all && waited.streams == work.streams;
+            told += std::format("{}{}: {}{}", told.empty() ? "" : ", ", side.name(), waited.streams,
+                                waited.failure.empty() ? "" : " (" + waited.failure + ")");
+            return {};
+        };
+        ENGRAM_TRY(pair.each(wait_on));
+    }
+    for (const auto &side : pair.sides())
+        row.add("memory of one waiting stream", side->name(), "bytes", bytes[std::string(side->name())]);
+    record.check(std::format("{} streams waited", work.streams), all, told);
+    record.rows.push_back(std::move(row));
     return {};
 }
 
@@ -117,7 +211,6 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
     std::map<std::string, std::vector<double>> by_request;
     std::vector<double> alone;  // each time anew: a processor isn't always as fast
     Row row{.labels = {{"what", "processor time"}}};
-    Row streams{.labels = {{"what", std::format("{} streams", work.streams)}}};
     for (std::uint32_t i = 0; i < lab.repetitions(5); ++i) {
         const auto work_on = [&](Side &side) -> Result<void> {
             if (i == 0) lab.note(std::format("{}: {} tokens, {} requests", side.name(), work.tokens, work.requests));
@@ -128,11 +221,6 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
         alone.push_back(us);
         ENGRAM_TRY(pair->each(work_on));
     }
-    const auto wait_on = [&](Side &side) -> Result<void> {
-        lab.note(std::format("{}: {} streams that wait", side.name(), work.streams));
-        return measure_streams(side, work, streams);
-    };
-    ENGRAM_TRY(pair->each(wait_on));
     for (const auto &side : pair->sides()) {
         const std::string name(side->name());
         row.add("for each token, model included", name, "us", by_token[name]);
@@ -143,7 +231,13 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
     }
     row.add("for each token, model included", kFloor, "us", alone);
     record.rows.push_back(std::move(row));
-    record.rows.push_back(std::move(streams));
+    ENGRAM_TRY(measure_streams(lab, *pair, work, record));
+    for (const std::string_view figure : {"for each token, without the model", "memory of one waiting stream"})
+        record.plots.push_back({.title = std::format("What isn't the model: {}", figure),
+                                .figure = std::string(figure),
+                                .over = "what",
+                                .series = "",
+                                .logarithmic = false});
     record.notes.emplace_back(
         "The floor is decoding alone, in a loop. Engram's time for a request includes two commits to disk "
         "and writing its KV; llama-server keeps nothing.");
@@ -152,6 +246,14 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
                                  .figure = "for each token, without the model"});
     record.highlights.push_back(
         {.what = "memory of one waiting stream", .labels = record.rows.back().labels, .figure = "memory of one waiting stream"});
+    record.promises.push_back({.what = record.highlights.front().what,
+                               .labels = record.highlights.front().labels,
+                               .figure = record.highlights.front().figure,
+                               .limit = 100});
+    record.promises.push_back({.what = record.highlights.back().what,
+                               .labels = record.highlights.back().labels,
+                               .figure = record.highlights.back().figure,
+                               .limit = 64 * 1024});
     return {};
 }
 

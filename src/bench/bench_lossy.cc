@@ -147,6 +147,15 @@ Result<void> run_lossy(const Lab &lab, const std::string &, Record &record) {
         }
         record.rows.push_back(std::move(row));
     }
+    for (const std::string_view type : {"q8_0", "q4_0"}) {
+        const auto row = std::ranges::find(record.rows, OrderedJson{{"stored as", type}}, &Row::labels);
+        if (row == record.rows.end()) continue;
+        for (const Figure &figure : row->figures) {
+            if (figure.name != "mean divergence (nats)" && !figure.name.starts_with("task recall")) continue;
+            record.highlights.push_back(
+                {.what = std::format("{}, KV stored as {}", figure.name, type), .labels = row->labels, .figure = figure.name});
+        }
+    }
     record.plots.push_back({.title = "Bytes on disk for each token",
                             .figure = "on disk for each token",
                             .over = "stored as",

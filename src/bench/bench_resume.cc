@@ -14,7 +14,7 @@ namespace engram::bench {
 namespace {
 
 constexpr std::uint32_t kAnswerTokens = 4;
-constexpr std::uint32_t kShort = 2000;  // up to here reading from nothing is cheap enough to be done often
+constexpr std::uint32_t kOften = 2000;  // up to here reading from nothing is cheap enough to be done more than once
 
 enum class Way : std::uint8_t { cold, context, host, disk, dropped, restart };
 constexpr std::array<std::pair<Way, std::string_view>, 6> kWays{{{Way::cold, "cold"},
@@ -35,11 +35,17 @@ struct Length {
     std::map<std::string, std::vector<double>> steps = {};  // between tokens, with the memory in the context
     Agreement agreement = {};
     std::uint32_t begun = 0, asked = 0;
+    std::map<std::string, CachedPages> dropped = {};  // by side
+    std::uint64_t now = 0;                            // tokens that our side's last turn read, those of earlier turns included
+
+    // Each turn makes the context longer: by an eighth, and it is another length.
+    bool drifted() const { return now > tokens + tokens / 8; }
     std::uint32_t from_elsewhere = 0, should_be_from_disk = 0;  // turns of ours that weren't served from where they should
 };
 
 void note_answer(Length &length, Way way, Side &side, const Answer &answer) {
     const std::string name(side.name());
+    if (name == kEngram) length.now = answer.prompt_tokens;
     Samples &samples = length.samples[{way, name}];
     samples.ttft.push_back(answer.ttft_ms);
     samples.prompt.push_back(static_cast<double>(answer.prompt_tokens));
@@ -56,7 +62,7 @@ void note_answer(Length &length, Way way, Side &side, const Answer &answer) {
 }
 
 // Brings the conversation to where the way has it before a turn.
-Result<void> prepare(Way way, Side &side, Conversation &talk) {
+Result<void> prepare(Way way, Side &side, Conversation &talk, Length &length) {
     switch (way) {
         case Way::cold:
         case Way::context: return {};
@@ -64,7 +70,7 @@ Result<void> prepare(Way way, Side &side, Conversation &talk) {
         case Way::disk: return side.move(talk, Memory::disk);
         case Way::dropped: {
             ENGRAM_TRY(side.move(talk, Memory::disk));
-            side.drop_page_cache();
+            length.dropped[std::string(side.name())] += side.drop_page_cache();
             return {};
         }
         case Way::restart: {
@@ -89,6 +95,7 @@ Result<void> begin_anew(const Lab &lab, Pair &pair, Length &length, bool counts)
         if (counts) note_answer(length, Way::cold, side, answer);
         return {};
     };
+    length.now = length.tokens;
     return pair.each(read_on);
 }
 
@@ -99,7 +106,7 @@ Result<void> measure_way(const Lab &lab, Pair &pair, Way way, std::string_view n
         const auto ask_on = [&](Side &side) -> Result<void> {
             if (i == 0) lab.note(std::format("{}: {} tokens, {}", side.name(), length.tokens, name));
             Conversation &talk = length.talks[std::string(side.name())];
-            ENGRAM_TRY(prepare(way, side, talk));
+            ENGRAM_TRY(prepare(way, side, talk, length));
             ENGRAM_ASSIGN(const Answer answer, side.turn(talk, asked, kAnswerTokens));
             note_answer(length, way, side, answer);
             const bool on_disk = way == Way::disk || way == Way::dropped || way == Way::restart;
@@ -160,6 +167,12 @@ void record_length(const Pair &pair, const Length &length, const KvBytes &kv, Re
                      std::format("{} and {} tokens", prompt_of(kEngram), prompt_of(kPeer)));
     }
     length.agreement.check(record, std::format("{} tokens", length.tokens));
+    for (const auto &[side, pages] : length.dropped) {
+        if (pages.share() < kStayedTooMuch) continue;
+        record.notes.push_back(
+            std::format("{} tokens, {}: {:.0f} % of the files stayed in the page cache although they were dropped.",
+                        length.tokens, side, pages.share() * 100));
+    }
     record.notes.push_back(std::format("{} tokens: {} of {} turns that should come from disk did.", length.tokens,
                                        length.should_be_from_disk - length.from_elsewhere, length.should_be_from_disk));
 }
@@ -183,12 +196,11 @@ Result<void> run_resume(const Lab &lab, const std::string &variant, Record &reco
     for (const std::uint32_t tokens : lengths) {
         Length length{.tokens = tokens};
         // Long ones once: what a prefill takes hardly varies.
-        for (std::uint32_t i = 0; i < (tokens <= kShort ? lab.repetitions(3) : 1); ++i)
-            ENGRAM_TRY(begin_anew(lab, *pair, length, true));
+        const std::uint32_t colds = tokens <= kOften ? lab.repetitions(lab.by_size<std::uint32_t>(1, 2, 3)) : 1;
+        for (std::uint32_t i = 0; i < colds; ++i) ENGRAM_TRY(begin_anew(lab, *pair, length, true));
         for (const auto &[way, name] : kWays) {
             if (way == Way::cold) continue;
-            // Each turn makes the context longer: short ones begin anew before it has become another length.
-            if (way != Way::context && tokens <= kShort) ENGRAM_TRY(begin_anew(lab, *pair, length, false));
+            if (length.drifted()) ENGRAM_TRY(begin_anew(lab, *pair, length, false));
             ENGRAM_TRY(measure_way(lab, *pair, way, name, length));
         }
         record_length(*pair, length, kv, record);

@@ -14,7 +14,7 @@ constexpr std::uint32_t kTurnTokens = 100;
 constexpr std::uint32_t kAnswerTokens = 10;
 
 struct Samples {
-    std::vector<double> ms, bytes, turn_ms;
+    std::vector<double> ms, bytes, turn_ms, turn_tokens;
 };
 
 }  // namespace
@@ -54,6 +54,7 @@ Result<void> run_save(const Lab &lab, const std::string &variant, Record &record
                 of.ms.push_back(saved.ms);
                 of.bytes.push_back(static_cast<double>(saved.bytes));
                 of.turn_ms.push_back(answer.total_ms);
+                of.turn_tokens.push_back(static_cast<double>(answer.prompt_tokens - answer.cached_tokens + answer.answer_tokens));
                 return {};
             };
             ENGRAM_TRY(pair->each(save_on));
@@ -65,7 +66,17 @@ Result<void> run_save(const Lab &lab, const std::string &variant, Record &record
             row.add("written for the turn", side->name(), "bytes", of.bytes);
             row.add("the turn itself", side->name(), "ms", of.turn_ms);
         }
-        row.add("written for the turn", kFloor, "bytes", static_cast<double>(kTurnTokens * (kv.attention_row + kv.window_row)));
+        // Question, template and answer are more than the text that is read.
+        std::vector<double> turn_kv;
+        for (const double turn : samples[std::string(kEngram)].turn_tokens)
+            turn_kv.push_back(turn * static_cast<double>(kv.attention_row + kv.window_row));
+        row.add("written for the turn", kFloor, "bytes", turn_kv);
+        record.promises.push_back(
+            {.what = std::format("bytes written for a turn of 100 tokens, context of {}", tokens),
+             .labels = row.labels,
+             .figure = "written for the turn",
+             .limit = 1.1,
+             .against = Promise::Reference{"the turn's own KV", row.labels, "written for the turn", std::string(kFloor)}});
         record.rows.push_back(std::move(row));
         agreement.check(record, std::format("{} tokens", tokens));
         ENGRAM_TRY(pair->each([&](Side &side) { return side.forget(talks[std::string(side.name())]); }));

@@ -34,6 +34,7 @@ struct LabOptions {
     std::filesystem::path model;                         // instead of the synthetic ones; empty: none
     std::filesystem::path embedded;                      // the model that comes with the program; empty: there is none
     std::filesystem::path suite;                         // of questions for it; empty: there is none
+    std::filesystem::path home;                          // what folders of runs are made in; the records name its file system
     std::filesystem::path folder;                        // of this run alone
     std::int32_t threads = 0;                            // of each server; not 0
     std::vector<std::uint32_t> tokens = {};              // lengths, instead of the benchmark's own

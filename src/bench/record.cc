@@ -91,6 +91,36 @@ Row row_of(const OrderedJson &json, Reader &reader) {
     return row;
 }
 
+OrderedJson promise_json(const Promise &promise) {
+    OrderedJson json{{"what", promise.what}, {"labels", promise.labels}, {"figure", promise.figure}};
+    if (!promise.against) {
+        json["limit"] = promise.limit;
+        return json;
+    }
+    json["factor"] = promise.limit;
+    json["against"] = {{"called", promise.against->called},
+                       {"labels", promise.against->labels},
+                       {"figure", promise.against->figure},
+                       {"side", promise.against->side}};
+    return json;
+}
+
+Promise promise_of(const OrderedJson &json, Reader &reader) {
+    const bool compared = json.is_object() && json.contains("against");
+    Promise promise{.what = reader.text(json, "what"),
+                    .labels = reader.object(json, "labels"),
+                    .figure = reader.text(json, "figure"),
+                    .limit = reader.number(json, compared ? "factor" : "limit")};
+    if (compared) {
+        const OrderedJson against = reader.object(json, "against");
+        promise.against = Promise::Reference{.called = reader.text(against, "called"),
+                                             .labels = reader.object(against, "labels"),
+                                             .figure = reader.text(against, "figure"),
+                                             .side = reader.text(against, "side")};
+    }
+    return promise;
+}
+
 }  // namespace
 
 Figure figure_of(std::string_view name, std::string_view side, std::string_view unit, std::span<const double> samples) {
@@ -138,6 +168,7 @@ OrderedJson record_json(const Record &record) {
                      {"checks", OrderedJson::array()},
                      {"plots", OrderedJson::array()},
                      {"highlights", OrderedJson::array()},
+                     {"promises", OrderedJson::array()},
                      {"notes", record.notes}};
     for (const Row &row : record.rows) {
         OrderedJson figures = OrderedJson::array();
@@ -155,6 +186,7 @@ OrderedJson record_json(const Record &record) {
     }
     for (const Highlight &highlight : record.highlights)
         json["highlights"].push_back({{"what", highlight.what}, {"labels", highlight.labels}, {"figure", highlight.figure}});
+    for (const Promise &promise : record.promises) json["promises"].push_back(promise_json(promise));
     return json;
 }
 
@@ -173,6 +205,7 @@ Result<Record> record_of(const OrderedJson &json) {
                   .checks = {},
                   .plots = {},
                   .highlights = {},
+                  .promises = {},
                   .notes = {}};
     for (const OrderedJson &row : reader.list(json, "rows")) record.rows.push_back(row_of(row, reader));
     for (const OrderedJson &check : reader.list(json, "checks"))
@@ -189,15 +222,19 @@ Result<Record> record_of(const OrderedJson &json) {
                                      .labels = reader.object(highlight, "labels"),
                                      .figure = reader.text(highlight, "figure")});
     }
+    if (json.contains("promises")) {
+        for (const OrderedJson &promise : reader.list(json, "promises")) record.promises.push_back(promise_of(promise, reader));
+    }
     for (const OrderedJson &note : reader.list(json, "notes"))
         record.notes.push_back(note.is_string() ? note.get<std::string>() : std::string());
     if (!reader.problem().empty()) return fail(ErrorCode::invalid_argument, reader.problem());
     return record;
 }
 
-std::string record_file_name(std::string_view benchmark, std::string_view variant) {
+std::string record_file_name(std::string_view benchmark, std::string_view variant, std::string_view size) {
     std::string name(benchmark);
-    if (!variant.empty()) name += "-" + std::string(variant);
+    for (const std::string_view more : {variant, size})
+        if (!more.empty()) name += "-" + std::string(more);
     std::ranges::replace_if(name, [](char c) { return std::string_view(" /,:").contains(c); }, '-');
     return name + ".json";
 }
@@ -232,7 +269,7 @@ Result<std::vector<Record>> read_records(const std::filesystem::path &folder) {
 Result<void> write_record(const Record &record, const std::filesystem::path &folder) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    const std::filesystem::path file = folder / record_file_name(record.benchmark, record.variant);
+    const std::filesystem::path file = folder / record_file_name(record.benchmark, record.variant, record.size);
     const std::filesystem::path fresh = std::filesystem::path(file).concat(".new");
     std::ofstream out(fresh, std::ios::binary);
     out << record_json(record).dump(1, ' ', false, OrderedJson::error_handler_t::replace) << '\n';

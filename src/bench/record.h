@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,6 +67,20 @@ struct Highlight {
     std::string figure;
 };
 
+// What Engram's figure is held to: at most the limit, or at least where more is better. Broken ones fail nothing: reports tell.
+struct Promise {
+    struct Reference {
+        std::string called;  // "the floor"
+        OrderedJson labels;  // of its row
+        std::string figure, side;
+    };
+    std::string what;    // "first token from disk, 20000 tokens"
+    OrderedJson labels;  // of the row
+    std::string figure;
+    double limit = 0;                       // in the figure's unit; times the reference where there is one
+    std::optional<Reference> against = {};  // another figure of the same record
+};
+
 struct Record {
     std::string benchmark, variant;  // "resume", "gemma3-270m f16"
     std::string title, size;         // "smoke", "quick", "full"
@@ -76,7 +91,8 @@ struct Record {
     std::vector<Check> checks;
     std::vector<Plot> plots;
     std::vector<Highlight> highlights;
-    std::vector<std::string> notes;  // sentences for the reader
+    std::vector<Promise> promises = {};  // files of older versions have none
+    std::vector<std::string> notes;      // sentences for the reader
 
     void check(std::string name, bool passed, std::string detail) {
         checks.push_back({std::move(name), passed, std::move(detail)});
@@ -87,9 +103,10 @@ struct Record {
 OrderedJson record_json(const Record &record);
 Result<Record> record_of(const OrderedJson &json);  // invalid_argument: what is missing or of another type
 
-std::string record_file_name(std::string_view benchmark, std::string_view variant);  // "resume-gemma3-270m-f16.json"
-Result<Record> read_record(const std::filesystem::path &file);                       // not_found, invalid_argument
-Result<std::vector<Record>> read_records(const std::filesystem::path &folder);       // by file name; none when there is no folder
+// "resume-gemma3-270m-f16-quick.json": a quick run leaves alone what a full one took hours for.
+std::string record_file_name(std::string_view benchmark, std::string_view variant, std::string_view size);
+Result<Record> read_record(const std::filesystem::path &file);                  // not_found, invalid_argument
+Result<std::vector<Record>> read_records(const std::filesystem::path &folder);  // by file name; none when there is no folder
 Result<void> write_record(const Record &record, const std::filesystem::path &folder);  // makes the folder
 
 // Whether measuring the one again would measure the other: the same benchmark, asked for alike (`configuration.asked`), of the

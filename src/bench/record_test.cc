@@ -23,6 +23,12 @@ Record sample() {
     record.check("both answer alike", true, "3 of 3");
     record.plots.push_back({.title = "t", .figure = "first token", .over = "tokens", .series = "memory", .logarithmic = true});
     record.highlights.push_back({.what = "w", .labels = row.labels, .figure = "first token"});
+    record.promises.push_back({.what = "soon", .labels = row.labels, .figure = "first token", .limit = 5});
+    record.promises.push_back({.what = "sooner",
+                               .labels = row.labels,
+                               .figure = "first token",
+                               .limit = 1.5,
+                               .against = Promise::Reference{"llama-server", row.labels, "first token", std::string(kPeer)}});
     record.notes.emplace_back("a note");
     return record;
 }
@@ -54,12 +60,23 @@ TEST(Record, GoesThroughJsonUnchanged) {
     EXPECT_TRUE(back->passed());
 }
 
+TEST(Record, OfAnOlderVersionHasNoPromises) {
+    OrderedJson json = record_json(sample());
+    json.erase("promises");
+    const auto record = record_of(json);
+    ASSERT_TRUE(record) << record.error().message;
+    EXPECT_TRUE(record->promises.empty());
+}
+
 TEST(Record, SaysWhatIsWrongWithAForeignFile) {
     OrderedJson json = record_json(sample());
     json["rows"][0]["figures"][0]["median"] = "fast";
     const auto wrong = record_of(json);
     ASSERT_FALSE(wrong);
     EXPECT_NE(wrong.error().message.find("\"median\" must be a number"), std::string::npos) << wrong.error().message;
+    json = record_json(sample());
+    json["promises"][1].erase("factor");
+    EXPECT_FALSE(record_of(json));
     json["format"] = 2;
     EXPECT_FALSE(record_of(json));
     EXPECT_FALSE(record_of(OrderedJson::array()));
@@ -101,7 +118,23 @@ TEST(Record, FilesAreReadInTheOrderOfTheirNames) {
     ASSERT_TRUE(records) << records.error().message;
     ASSERT_EQ(records->size(), 2U);
     EXPECT_EQ(records->front().benchmark, "fanout");
-    EXPECT_TRUE(std::filesystem::exists(folder / "resume-gemma3-270m-f16.json"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "resume-gemma3-270m-f16-quick.json"));
+    std::filesystem::remove_all(name);
+}
+
+TEST(Record, SizesDoNotOverwriteEachOther) {
+    std::string name = (std::filesystem::temp_directory_path() / "engram-records-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    Record record = sample();
+    record.size = "full";
+    ASSERT_TRUE(write_record(record, name));
+    record.size = "quick";
+    ASSERT_TRUE(write_record(record, name));
+    const auto records = read_records(name);
+    ASSERT_TRUE(records) << records.error().message;
+    ASSERT_EQ(records->size(), 2U);
+    EXPECT_EQ(records->front().size, "full");
+    EXPECT_EQ(records->back().size, "quick");
     std::filesystem::remove_all(name);
 }
 

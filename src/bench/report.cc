@@ -7,11 +7,15 @@
 #include <set>
 #include <sstream>
 
+#include "bench/machine.h"
 #include "bench/plot.h"
+#include "bench/promises.h"
 
 namespace engram::bench {
 
 namespace {
+
+constexpr double kQuickSeconds = 2400;  // of all quick records together
 
 std::string label_text(const OrderedJson &value) {
     if (value.is_string()) return value.get<std::string>();
@@ -50,28 +54,28 @@ std::string ahead(const Figure *ours, const Figure *other) {
     return std::format("{:.{}f} ×", ratio, ratio >= 99.5 ? 0 : ratio >= 9.95 ? 1 : 2);
 }
 
-std::string line_of(const std::vector<std::string> &cells) {
-    std::string line = "|";
-    for (const std::string &text : cells) {
-        std::string safe = text;
-        for (std::size_t at = 0; (at = safe.find('|', at)) != std::string::npos; at += 2) safe.replace(at, 1, "\\|");
-        line += " " + safe + " |";
-    }
-    return line + "\n";
-}
-
 std::string markdown(const FigureTable &table) {
-    std::string text = line_of(table.headings) + "|";
+    std::string text = markdown_line(table.headings) + "|";
     for (std::size_t i = 0; i < table.headings.size(); ++i) text += " --- |";
     text += "\n";
-    for (const std::vector<std::string> &line : table.lines) text += line_of(line);
+    for (const std::vector<std::string> &line : table.lines) text += markdown_line(line);
     return text;
 }
 
 std::string machine_text(const Record &record) {
     return std::format("{} × {}, {} of memory", label_text(record.machine.value("processors", OrderedJson())),
                        label_text(record.machine.value("processor", OrderedJson())),
-                       label_text(record.machine.value("memory", OrderedJson())));
+                       memory_text(label_text(record.machine.value("memory", OrderedJson()))));
+}
+
+// What else the record says about it; older ones say nothing.
+std::string machine_details(const Record &record) {
+    std::string text;
+    for (const char *name : {"instructions", "kernel", "file_system"}) {
+        const std::string value = label_text(record.machine.value(name, OrderedJson()));
+        if (!value.empty()) text += "; " + value;
+    }
+    return text;
 }
 
 std::string pairs_text(const OrderedJson &object) {
@@ -84,13 +88,14 @@ std::string pairs_text(const OrderedJson &object) {
 }
 
 std::string heading_of(const Record &record) {
-    return std::format("{} · `{}{}`", record.title, record.benchmark, record.variant.empty() ? "" : " " + record.variant);
+    return std::format("{} · `{}{}`, {}", record.title, record.benchmark, record.variant.empty() ? "" : " " + record.variant,
+                       record.size);
 }
 
 std::string section(const Record &record) {
     std::string text = std::format("## {}\n\n", heading_of(record));
-    text += std::format("{}, {:.0f} s, size {}. {}.\n\n{}.\n\n", record.started, record.seconds, record.size,
-                        machine_text(record), pairs_text(record.configuration));
+    text += std::format("{}, {:.0f} s, size {}. {}{}.\n\n{}.\n\n", record.started, record.seconds, record.size,
+                        machine_text(record), machine_details(record), pairs_text(record.configuration));
     text += markdown(figure_table(record)) + "\n";
     for (std::size_t i = 0; i < record.plots.size(); ++i) {
         if (!plot_svg(record, record.plots[i]).empty())
@@ -145,14 +150,52 @@ std::string highlights_of(const Record &record) {
         const auto median = [](const Figure *figure) {
             return figure == nullptr ? "" : figure_text(figure->median, figure->unit);
         };
-        std::string model = record.configuration.contains("model") ? label_text(record.configuration["model"]) : "";
-        if (const std::size_t comma = model.find(','); comma != std::string::npos) model.resize(comma);
-        text += line_of({highlight.what, model, median(ours), median(peer), ahead(ours, peer), median(floor)});
+        text += markdown_line({highlight.what, model_text(record), median(ours), median(peer), ahead(ours, peer), median(floor)});
     }
     return text;
 }
 
+// How long it took, and whether a quick run takes longer than promised.
+std::string times_text(std::span<const Record> records) {
+    std::map<std::string, double> seconds;
+    std::string text;
+    for (const Record &record : records) {
+        text += std::format("- {}: {:.0f} s\n", heading_of(record), record.seconds);
+        seconds[record.size] += record.seconds;
+    }
+    text += "\nAll together:";
+    for (const auto &[size, sum] : seconds)
+        text += std::format("{} {} {:.0f} s", seconds.begin()->first == size ? "" : ",", size, sum);
+    text += ".";
+    if (const auto quick = seconds.find("quick"); quick != seconds.end() && quick->second > kQuickSeconds)
+        text += std::format(" That is **more than the {:.0f} s** that `make bench` is to take.", kQuickSeconds);
+    return text + "\n\n";
+}
+
+std::string with_block(std::string_view text, std::string_view begin_mark, std::string_view end_mark, std::string_view block) {
+    const std::size_t begin = text.find(begin_mark);
+    const std::size_t end = text.find(end_mark);
+    if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
+    return std::format("{}\n\n{}\n{}", text.substr(0, begin + begin_mark.size()), block, text.substr(end));
+}
+
 }  // namespace
+
+std::string model_text(const Record &record) {
+    std::string model = record.configuration.contains("model") ? label_text(record.configuration["model"]) : "";
+    if (const std::size_t comma = model.find(','); comma != std::string::npos) model.resize(comma);
+    return model;
+}
+
+std::string markdown_line(const std::vector<std::string> &cells) {
+    std::string line = "|";
+    for (const std::string &text : cells) {
+        std::string safe = text;
+        for (std::size_t at = 0; (at = safe.find('|', at)) != std::string::npos; at += 2) safe.replace(at, 1, "\\|");
+        line += " " + safe + " |";
+    }
+    return line + "\n";
+}
 
 FigureTable figure_table(const Record &record) {
     std::vector<std::string> labels;
@@ -185,7 +228,7 @@ FigureTable figure_table(const Record &record) {
 }
 
 std::string plot_file_name(const Record &record, std::size_t index) {
-    std::string name = record_file_name(record.benchmark, record.variant);
+    std::string name = record_file_name(record.benchmark, record.variant, record.size);
     name.resize(name.size() - std::string_view(".json").size());
     return std::format("{}-{}.svg", name, index + 1);
 }
@@ -201,17 +244,38 @@ std::string report_page(std::span<const Record> records) {
         "or "
         "the other way round where more is better: above 1 Engram is ahead. *Floor* is what no program could do better here.\n\n";
     if (records.empty()) return text + "There are no results yet: `make bench` makes some.\n";
-    for (const Record &record : records) text += std::format("- {}\n", heading_of(record));
-    text += "\n";
+    text += times_text(records);
+    text += "## Promises\n\n" + promises_table(records) + "\n";
     for (const Record &record : records) text += section(record);
     text.pop_back();
     return text;
 }
 
+std::vector<const Record *> worth_telling(std::span<const Record> records) {
+    std::vector<const Record *> told;
+    const auto better = [](const Record &one, const Record &other) {
+        const bool full = one.size == "full";
+        return full != (other.size == "full") ? full : one.started > other.started;
+    };
+    for (const Record &record : records) {
+        if (record.size == kSmoke) continue;
+        const auto same = std::ranges::find_if(told, [&](const Record *known) {
+            return known->benchmark == record.benchmark && known->variant == record.variant &&
+                   machine_text(*known) == machine_text(record);
+        });
+        if (same == told.end()) {
+            told.push_back(&record);
+        } else if (better(record, **same)) {
+            *same = &record;
+        }
+    }
+    return told;
+}
+
 std::string readme_table(std::span<const Record> records) {
     std::map<std::string, std::vector<const Record *>> machines;
-    for (const Record &record : records) {
-        if (record.size != kSmoke && !record.highlights.empty()) machines[machine_text(record)].push_back(&record);
+    for (const Record *record : worth_telling(records)) {
+        if (!record->highlights.empty()) machines[machine_text(*record)].push_back(record);
     }
     if (machines.empty()) return "There are no results in [bench/results](bench/results) yet: `make bench` makes some.\n";
     std::string text;
@@ -238,14 +302,32 @@ std::string readme_table(std::span<const Record> records) {
     return text;
 }
 
+std::string promises_table(std::span<const Record> records) {
+    std::map<std::string, std::vector<const Record *>> machines;
+    for (const Record *record : worth_telling(records)) {
+        if (!record->promises.empty()) machines[machine_text(*record)].push_back(record);
+    }
+    if (machines.empty())
+        return "The results that are there were measured without promises: `make bench` makes some that have them.\n";
+    std::string text;
+    for (const auto &[machine, list] : machines)
+        text += std::format("{}On {}:\n\n{}{}", text.empty() ? "" : "\n", machine, kPromiseHeading, promise_lines(list));
+    return text;
+}
+
 Result<std::string> with_readme_table(std::string_view readme, std::string_view table) {
-    const std::size_t begin = readme.find(kReadmeBegin);
-    const std::size_t end = readme.find(kReadmeEnd);
-    if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) {
+    std::string text = with_block(readme, kReadmeBegin, kReadmeEnd, table);
+    if (text.empty()) {
         return fail(ErrorCode::not_found,
                     std::format("there is no place for the table: the lines {} and {} aren't there", kReadmeBegin, kReadmeEnd));
     }
-    return std::format("{}\n\n{}\n{}", readme.substr(0, begin + kReadmeBegin.size()), table, readme.substr(end));
+    return text;
+}
+
+Result<std::string> with_results(std::string_view readme, std::span<const Record> records) {
+    ENGRAM_ASSIGN(std::string text, with_readme_table(readme, readme_table(records)));
+    std::string promises = with_block(text, kPromisesBegin, kPromisesEnd, promises_table(records));
+    return promises.empty() ? std::move(text) : std::move(promises);
 }
 
 Result<void> write_report(std::span<const Record> records, const std::filesystem::path &folder) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <format>
 #include <fstream>
 #include <sstream>
@@ -63,10 +64,17 @@ TEST(ReportPage, HasTablePlotAndChecks) {
     const std::vector<Record> records{record_of_two()};
     const std::string page = report_page(records);
     EXPECT_NE(page.find("| 8 | rate | 800 tokens/s | 400 tokens/s |  | 2.00 × |"), std::string::npos) << page;
-    EXPECT_NE(page.find("![Rates & waits](throughput-1.svg)"), std::string::npos);
-    EXPECT_EQ(page.find("throughput-2.svg"), std::string::npos) << "a plot of nothing";
+    EXPECT_NE(page.find("![Rates & waits](throughput-quick-1.svg)"), std::string::npos);
+    EXPECT_EQ(page.find("throughput-quick-2.svg"), std::string::npos) << "a plot of nothing";
     EXPECT_NE(page.find("**doesn't hold**: both answer alike"), std::string::npos);
-    EXPECT_NE(page.find("2 × a processor"), std::string::npos);
+    EXPECT_NE(page.find("2 × a processor, 8 GB of memory.\n"), std::string::npos) << page;
+    std::vector<Record> detailed = records;
+    detailed.front().machine["memory"] = "24684092 kB";
+    detailed.front().machine["instructions"] = "avx2";
+    detailed.front().machine["kernel"] = "Linux 6.1";
+    detailed.front().machine["file_system"] = "ext4";
+    EXPECT_NE(report_page(detailed).find("2 × a processor, 23.5 GiB of memory; avx2; Linux 6.1; ext4.\n"), std::string::npos)
+        << report_page(detailed);
 }
 
 TEST(Plot, DrawsALineForEachSideAndEscapesText) {
@@ -136,6 +144,23 @@ TEST(ReadmeTable, HasHighlightsByMachineAndNoSmoke) {
     EXPECT_EQ(readme_table(records).find("| 8 agents"), std::string::npos);
 }
 
+TEST(ReadmeTable, PrefersTheNewestFullRecord) {
+    std::vector<Record> records(4, record_of_two());
+    const auto make = [&](std::size_t i, std::string_view size, std::string_view started, double rate) {
+        records[i].size = size;
+        records[i].started = started;
+        records[i].rows.back().figures.front().median = rate;
+    };
+    make(0, "full", "2026-01-01T00:00:00Z", 701);
+    make(1, "full", "2026-01-02T00:00:00Z", 702);
+    make(2, "quick", "2026-01-03T00:00:00Z", 703);
+    make(3, "quick", "2026-01-04T00:00:00Z", 704);
+    const std::string table = readme_table(records);
+    EXPECT_NE(table.find("| 702 tokens/s |"), std::string::npos) << table;
+    for (const int old : {701, 703, 704}) EXPECT_EQ(table.find(std::format("| {} tokens/s |", old)), std::string::npos) << table;
+    EXPECT_NE(readme_table(std::span(records).subspan(2)).find("| 704 tokens/s |"), std::string::npos);
+}
+
 TEST(ReadmeTable, ComparesWithTheStrongestPeer) {
     Record record = record_of_two();
     for (Row &row : record.rows) {
@@ -156,6 +181,70 @@ TEST(ReadmeTable, StandsBetweenItsMarks) {
     EXPECT_FALSE(with_readme_table("# Title\n", "new\n"));
 }
 
+// A record whose promises hold, don't hold, and lack what they need.
+Record record_with_promises() {
+    Record record = record_of_two();
+    const OrderedJson one{{"agents", 1}};
+    const OrderedJson eight{{"agents", 8}};
+    const auto against = [](std::string called, const OrderedJson &labels, std::string figure, std::string_view side) {
+        return Promise::Reference{std::move(called), labels, std::move(figure), std::string(side)};
+    };
+    record.promises = {
+        {.what = "eight are fast",
+         .labels = eight,
+         .figure = "rate",
+         .limit = 2,
+         .against = against("one", one, "rate", kEngram)},
+        {.what = "too fast", .labels = eight, .figure = "rate", .limit = 3, .against = against("the peer", eight, "rate", kPeer)},
+        {.what = "short waits", .labels = eight, .figure = "wait", .limit = 10},
+        {.what = "shorter",
+         .labels = eight,
+         .figure = "wait",
+         .limit = 1.5,
+         .against = against("the floor", eight, "wait", kFloor)},
+        {.what = "unknown", .labels = {{"agents", 9}}, .figure = "wait", .limit = 10}};
+    return record;
+}
+
+TEST(Report, TellsWhetherPromisesHold) {
+    const std::vector<Record> records{record_with_promises()};
+    const std::array lines{
+        "| eight are fast | gemma3-270m q8_0 | at least 2 × one | 800 tokens/s, 8.00 × 100 tokens/s | holds |",
+        "| too fast | gemma3-270m q8_0 | at least 3 × the peer | 800 tokens/s, 2.00 × 400 tokens/s | **doesn't hold** |",
+        "| short waits | gemma3-270m q8_0 | at most 10.0 ms | 10.0 ms | holds |",
+        "| shorter | gemma3-270m q8_0 | at most 1.5 × the floor | 10.0 ms, 10.00 × 1.00 ms | **doesn't hold** |",
+        "| unknown | gemma3-270m q8_0 | at most 10 |  | not measured |"};
+    const std::string page = report_page(records);
+    const std::string readme = std::format("{}\n{}\n\n{}\nold\n{}\n", kReadmeBegin, kReadmeEnd, kPromisesBegin, kPromisesEnd);
+    const auto text = with_results(readme, records);
+    ASSERT_TRUE(text) << text.error().message;
+    for (const std::string_view line : lines) {
+        EXPECT_NE(page.find(line), std::string::npos) << line << "\n" << page;
+        EXPECT_NE(text->find(line), std::string::npos) << line << "\n" << *text;
+    }
+    EXPECT_EQ(text->find("old"), std::string::npos);
+    EXPECT_EQ(*with_results(*text, records), *text);
+    Record kept = record_with_promises();
+    kept.checks.clear();
+    EXPECT_TRUE(kept.passed()) << "a broken promise fails nothing";
+    // Where there are no marks for promises, the table of figures is all.
+    EXPECT_TRUE(with_results(std::format("{}\n{}\n", kReadmeBegin, kReadmeEnd), records));
+}
+
+TEST(Report, TellsWhatTheMeasuringTook) {
+    std::vector<Record> records{record_of_two(), record_of_two()};
+    records[0].seconds = 1000;
+    records[1].seconds = 1400;
+    std::string page = report_page(records);
+    EXPECT_NE(page.find("- Together · `throughput`, quick: 1000 s\n"), std::string::npos) << page;
+    EXPECT_NE(page.find("All together: quick 2400 s.\n"), std::string::npos) << page;
+    records[1].seconds = 1401;
+    page = report_page(records);
+    EXPECT_NE(page.find("All together: quick 2401 s. That is **more than the 2400 s**"), std::string::npos) << page;
+    records[1].size = "full";
+    EXPECT_NE(report_page(records).find("All together: full 1401 s, quick 1000 s.\n"), std::string::npos);
+}
+
 TEST(Report, KnowsWhatIsOutdated) {
     std::string name = (std::filesystem::temp_directory_path() / "engram-report-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
@@ -168,7 +257,7 @@ TEST(Report, KnowsWhatIsOutdated) {
     EXPECT_EQ(outdated(records, folder).size(), 2U);  // the page and the plot
     records[0].benchmark = "another";
     ASSERT_TRUE(write_report(records, folder));
-    EXPECT_FALSE(std::filesystem::exists(folder / "throughput-1.svg")) << "the plot of a record that has gone stays";
+    EXPECT_FALSE(std::filesystem::exists(folder / "throughput-quick-1.svg")) << "the plot of a record that has gone stays";
     std::filesystem::remove_all(folder);
 }
 
@@ -180,7 +269,7 @@ TEST(Report, OfTheRepositoryIsWhatItsResultsSay) {
     for (const std::string &file : outdated(*records, root / "bench" / "results"))
         ADD_FAILURE() << "bench/results/" << file << " is not what the results say: run engram bench report";
     const std::string readme = read_file(root / "README.md");
-    const auto expected = with_readme_table(readme, readme_table(*records));
+    const auto expected = with_results(readme, *records);
     ASSERT_TRUE(expected) << expected.error().message;
     EXPECT_EQ(readme, *expected) << "run engram bench report --readme README.md";
     EXPECT_TRUE(std::ranges::none_of(*records, [](const Record &record) { return record.size == kSmoke; }))

@@ -1,8 +1,5 @@
 #include "bench/resume.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +9,7 @@
 
 #include "agents/engine_thread.h"
 #include "agents/paths.h"
+#include "bench/page_cache.h"
 #include "engine/codec.h"
 
 namespace engram::bench {
@@ -115,16 +113,10 @@ class Lab {
         store->drop_from_memory(keys);
     }
 
-    // Asks the system to forget the parts' pages. False where it doesn't take such advice.
-    bool drop_page_cache() const {
-        for (const PartInfo &part : store->parts()) {
-            const int file = ::open(part.path.c_str(), O_RDONLY | O_CLOEXEC);
-            if (file < 0) return false;
-            const int advised = ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-            ::close(file);
-            if (advised != 0) return false;
-        }
-        return true;
+    CachedPages drop_page_cache() const {
+        CachedPages all;
+        for (const PartInfo &part : store->parts()) all += drop_from_page_cache(part.path);
+        return all;
     }
 
     std::uint64_t token_bytes() const { return context->row_bytes(PartKind::attention) + context->row_bytes(PartKind::window); }
@@ -232,13 +224,15 @@ Result<ResumedRow> resume(const Lab &lab, const ResumeOptions &options, std::uin
     row.memcpy_ms = median(copy);
     row.step_ms = median(step);
     std::vector<double> dropped;
+    CachedPages pages;
     for (std::uint32_t i = 0; i < std::min(3U, options.repetitions); ++i) {
         lab.drop(n);
-        if (!lab.drop_page_cache()) break;
+        pages += lab.drop_page_cache();
         ENGRAM_ASSIGN(const TurnEnd end, lab.probe(n, prompt));
         dropped.push_back(end.result.ttft_ms);
     }
-    if (!dropped.empty()) row.disk_dropped_ttft_ms = median(dropped);
+    row.disk_dropped_ttft_ms = median(dropped);
+    row.stayed_cached = pages.share();
     lab.drop(n);
     return row;
 }

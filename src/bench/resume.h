@@ -47,6 +47,7 @@ struct ResumedRow {
     double disk_ttft_ms = 0;                     // page cache warm
     double disk_first_ttft_ms = 0;               // the very first resume of the process
     std::optional<double> disk_dropped_ttft_ms;  // page cache dropped for the parts' files
+    double stayed_cached = 0;                    // of those files' pages: the share that stayed there nevertheless
     double restore_ms = 0;
     std::uint64_t restored_bytes = 0;
     double memcpy_ms = 0, step_ms = 0;  // the floor

@@ -1,12 +1,10 @@
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <format>
-#include <fstream>
 
 #include "bench/entries.h"
+#include "bench/machine.h"
 #include "engine/system_info.h"
 
 namespace engram::bench {
@@ -40,24 +38,6 @@ constexpr std::array<Benchmark, 11> kBenchmarks{{
 
 std::string utc_now() {
     return std::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
-}
-
-// The first value of this key in a file of lines "key : value".
-std::string value_in(const char *file, std::string_view key) {
-    std::ifstream in(file);
-    for (std::string line; std::getline(in, line);) {
-        const std::size_t colon = line.find(':');
-        if (!line.starts_with(key) || colon == std::string::npos) continue;
-        const std::size_t first = line.find_first_not_of(" \t", colon + 1);
-        return first == std::string::npos ? std::string() : line.substr(first);
-    }
-    return {};
-}
-
-OrderedJson machine_json() {
-    return {{"processor", value_in("/proc/cpuinfo", "model name")},
-            {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)},
-            {"memory", value_in("/proc/meminfo", "MemTotal")}};
 }
 
 double load_average() {
@@ -94,7 +74,7 @@ Record expected_record(const Benchmark &benchmark, const std::string &variant, c
                   .title = std::string(benchmark.title),
                   .size = std::string(size_name(lab.size())),
                   .started = utc_now()};
-    record.machine = machine_json();
+    record.machine = machine_json(lab.options().home);
     record.configuration["asked"] = asked_json(lab, origin);
     return record;
 }

@@ -1,8 +1,5 @@
 #include "bench/side.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <format>
 #include <fstream>
@@ -144,18 +141,6 @@ std::uint64_t Side::disk_bytes() const {
         if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
     }
     return bytes;
-}
-
-void Side::drop_page_cache() const {
-    std::error_code ignored;
-    for (const auto &entry : std::filesystem::recursive_directory_iterator(memory_folder(), ignored)) {
-        if (!entry.is_regular_file(ignored)) continue;
-        const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
-        if (file < 0) continue;
-        ::fsync(file);  // what isn't on disk yet can't be dropped
-        ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-        ::close(file);
-    }
 }
 
 }  // namespace engram::bench

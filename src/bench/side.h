@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bench/client.h"
+#include "bench/page_cache.h"
 #include "bench/process.h"
 #include "engram/error.h"
 
@@ -106,9 +107,9 @@ class Side {
     virtual Result<void> forget(Conversation &conversation) = 0;
     // The peer only, before it is started: from now on it is asked as any client asks, with messages, and nothing is done for it.
     virtual void ask_plainly() {}
-    // Files of the side: bytes, and dropped from the page cache (after they were synced).
+    // Files of the side: bytes, and dropped from the page cache; how much of them stayed there.
     std::uint64_t disk_bytes() const;
-    void drop_page_cache() const;
+    CachedPages drop_page_cache() const { return drop_folder_from_page_cache(memory_folder()); }
     virtual std::filesystem::path memory_folder() const = 0;
 
   protected:

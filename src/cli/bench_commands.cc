@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "bench/benchmark.h"
+#include "bench/promises.h"
 #include "bench/report.h"
 #include "cli/child.h"
 #include "cli/commands.h"
@@ -49,6 +50,7 @@ Result<bench::LabOptions> lab_options(const BenchArguments &arguments, const Con
     bench::LabOptions options{.size = size_of(arguments.size),
                               .engram = std::filesystem::read_symlink("/proc/self/exe", error).string(),
                               .model = manager.model.path,
+                              .home = manager.home,
                               .threads = manager.model.threads,
                               .tokens = arguments.tokens,
                               .repetitions = arguments.repetitions};
@@ -79,6 +81,11 @@ std::string table_text(const Record &record) {
                                    record.variant.empty() ? "" : " " + record.variant, record.seconds, table.text());
     for (const bench::Check &check : record.checks)
         text += std::format("{}: {} ({})\n", check.passed ? "holds" : "DOESN'T HOLD", check.name, check.detail);
+    for (const bench::Promise &promise : record.promises) {
+        const bench::Verdict verdict = bench::verdict_of(record, promise);
+        text += std::format("promise: {} {}: {}, {}\n", promise.what, verdict.promised, verdict.measured,
+                            bench::outcome_text(verdict));
+    }
     for (const std::string &note : record.notes) text += note + "\n";
     return text;
 }
@@ -100,7 +107,7 @@ Result<Record> measure(const Benchmark &benchmark, const std::string &variant, b
 }
 
 bool is_there(const Benchmark &benchmark, const std::string &variant, const Lab &lab, const BenchArguments &arguments) {
-    const auto file = std::filesystem::path(arguments.out) / bench::record_file_name(benchmark.name, variant);
+    const auto file = std::filesystem::path(arguments.out) / bench::record_file_name(benchmark.name, variant, arguments.size);
     const auto there = bench::read_record(file);
     const Record asked = bench::expected_record(benchmark, variant, lab, {.version = kVersion, .commit = arguments.commit});
     return there && bench::measured_alike(*there, asked);
@@ -165,7 +172,7 @@ Result<ExitCode> report(const ReportArguments &arguments, const Context &context
     std::string readme;
     if (!arguments.readme.empty()) {
         ENGRAM_ASSIGN(const std::string text, read_text(arguments.readme));
-        ENGRAM_ASSIGN(readme, bench::with_readme_table(text, bench::readme_table(records)));
+        ENGRAM_ASSIGN(readme, bench::with_results(text, records));
         if (readme != text) old.push_back(arguments.readme);
     }
     if (arguments.check) {
@@ -252,7 +259,9 @@ void add_bench_commands(CommandLine &line) {
     CLI::App &report_app = line.command(group, "report", "make the report of the results in a folder",
                                         [reported](Context &context) { return report(*reported, context); });
     report_app.add_option("--results", reported->results, "the folder [bench/results]")->type_name("FOLDER");
-    report_app.add_option("--readme", reported->readme, "also put the table of figures into this file, between its marks")
+    report_app
+        .add_option("--readme", reported->readme,
+                    "also put the tables of figures and promises into this file, between their marks")
         ->type_name("FILE");
     report_app.add_flag("--check", reported->check, "write nothing; fail when something isn't what the results say");
 }
