@@ -57,7 +57,7 @@ asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 tsan:  ## the tests under ThreadSanitizer
 	@./dev tools/build tsan
-	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(ctest) --test-dir build/tsan
+	@TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions='$(CURDIR)/tools/tsan.supp'" $(ctest) --test-dir build/tsan
 
 fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers
