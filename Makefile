@@ -2,7 +2,7 @@
 #   JOBS=N     processes to build and test with (default: one for each core)
 #   MODEL=…    a GGUF for the demo and the benchmark (default: a synthetic one)
 #   MINUTES=N  how long `make fuzz` and `make torture` last in total (default: 10); FUZZ=… one of the fuzz programs (default: all);
-#              SEED=N the torture's seed
+#              SEED=N the torture's seed, MAY_SKIP=fault,… what it may leave out on this machine
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test torture clients build debug check format bench bench-full asan tsan fuzz model install clean
@@ -42,7 +42,8 @@ test: build  ## compile and run all tests
 
 torture: build  ## random clients and faults against the server for MINUTES (docs/TORTURE.md)
 	@./dev python3 -B tests/torture/torture.py build/release/src/cli/engram models/engram-nano/engram-nano.gguf \
-	  --shim build/release/tests/torture/libengram_torture_shim.so --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+	  --shim build/release/tests/torture/libengram_torture_shim.so --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(MAY_SKIP),--may-skip $(MAY_SKIP))
 
 clients: build  ## Claude Code, Codex and opencode against the server (fetches a gigabyte from npm)
 	@./dev tests/clients/run.sh build/clients $(CURDIR)/build/release/src/cli/engram
@@ -59,7 +60,7 @@ asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 tsan:  ## the tests under ThreadSanitizer
 	@./dev tools/build tsan
-	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(ctest) --test-dir build/tsan
+	@TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions='$(CURDIR)/tools/tsan.supp'" $(ctest) --test-dir build/tsan
 
 fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers

@@ -5,12 +5,11 @@
 #include <optional>
 
 #include "agents/agent_json.h"
-#include "chat/agent_card.h"
 #include "core/random_name.h"
 #include "ports/file_system.h"
-#include "protocol/openai/request_fields.h"
 #include "protocol/openai/wire.h"
 #include "server/app.h"
+#include "server/own_requests.h"
 
 namespace engram::server {
 namespace {
@@ -18,35 +17,14 @@ namespace {
 using namespace protocol;
 using openai::sse_frame;
 
-constexpr std::int64_t kMaxTokens = 1 << 24;
 constexpr std::size_t kMostListed = 1000;  // on a page
-
-std::string tools_text(const Field &tools) { return tools.present() ? tools.compact() : std::string(); }
-
-ApiResult<Retention> read_retention(const Field &field) {
-    ENGRAM_ASSIGN(const std::string name, field.text());
-    const auto retention = retention_from_name(name);
-    if (!retention) return field.wrong("must be \"5m\", \"1h\", \"24h\", \"forever\" or \"standard\"");
-    return *retention;
-}
 
 // --- agents ---
 
 ApiResult<void> create(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    const Field body(json);
-    AgentSpec spec;
-    ENGRAM_ASSIGN(spec.id, body["id"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(spec.system_prompt, body["system_prompt"].text_or(""));
-    ENGRAM_ASSIGN(spec.description, body["description"].text_or(""));
-    spec.tools = tools_text(body["tools"]);
-    if (body["retention"].present()) {
-        ENGRAM_ASSIGN(spec.retention, read_retention(body["retention"]));
-    }
-    if (body["card"].present()) {
-        ENGRAM_ASSIGN(spec.card, api(card_of(body["card"].json())));
-    }
+    ENGRAM_ASSIGN(const AgentSpec spec, read_agent_spec(Field(json)));
     ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->create(spec)));
     responder.send(json_answer(agent_json(info), 201));
@@ -104,35 +82,16 @@ ApiResult<void> get(App &app, const http::HttpRequest &request, http::HttpRespon
 ApiResult<void> patch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    const Field body(json);
     std::string id(request.parameter("id"));
     ENGRAM_TRY(api(caller.agents->get(id)));
-    if (body["pinned"].present()) {
-        ENGRAM_ASSIGN(const bool pinned, body["pinned"].boolean());
-        ENGRAM_TRY(api(caller.agents->pin(id, pinned)));
-    }
-    AgentChange change;
-    if (body["system_prompt"].present()) {
-        ENGRAM_ASSIGN(change.system_prompt, body["system_prompt"].text());
-    }
-    if (body["description"].present()) {
-        ENGRAM_ASSIGN(change.description, body["description"].text());
-    }
-    if (body["tools"].present()) change.tools = tools_text(body["tools"]);
-    if (body["card"].present()) {
-        ENGRAM_ASSIGN(change.card, api(card_of(body["card"].json())));
-    }
-    if (!(change == AgentChange{})) ENGRAM_TRY(api(caller.agents->change(id, change)));
-    ENGRAM_ASSIGN(const bool adopt, body["adopt"].boolean_or(false));
-    if (adopt) ENGRAM_TRY(api(caller.agents->adopt(id)));
-    if (body["retention"].present()) {
-        ENGRAM_ASSIGN(const Retention retention, read_retention(body["retention"]));
-        ENGRAM_TRY(api(caller.agents->retain(id, retention)));
-    }
-    if (body["id"].present()) {
-        ENGRAM_ASSIGN(const std::string name, body["id"].text_that_is_not_empty());
-        ENGRAM_TRY(api(caller.agents->rename(id, name)));
-        id = name;
+    ENGRAM_ASSIGN(const AgentPatch patch, read_agent_patch(Field(json)));
+    if (patch.pinned) ENGRAM_TRY(api(caller.agents->pin(id, *patch.pinned)));
+    if (!(patch.change == AgentChange{})) ENGRAM_TRY(api(caller.agents->change(id, patch.change)));
+    if (patch.adopt) ENGRAM_TRY(api(caller.agents->adopt(id)));
+    if (patch.retention) ENGRAM_TRY(api(caller.agents->retain(id, *patch.retention)));
+    if (patch.id) {
+        ENGRAM_TRY(api(caller.agents->rename(id, *patch.id)));
+        id = *patch.id;
     }
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
     responder.send(json_answer(agent_json(info)));
@@ -150,7 +109,7 @@ ApiResult<void> remove(App &app, const http::HttpRequest &request, http::HttpRes
 ApiResult<void> fork(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    ENGRAM_ASSIGN(const std::string id, Field(json)["id"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(const std::string id, read_fork(Field(json)));
     ENGRAM_TRY(app.check_agent_quota(caller));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->fork(request.parameter("id"), id)));
     responder.send(json_answer(agent_json(info), 201));
@@ -178,25 +137,6 @@ ApiResult<void> stats(App &app, const http::HttpRequest &request, http::HttpResp
 }
 
 // --- turns ---
-
-struct Turn {
-    TurnRequest request;
-    bool stream = false;
-};
-
-ApiResult<Turn> read_turn(const App &app, const Field &body) {
-    Turn turn;
-    ENGRAM_ASSIGN(turn.request.prompt, body["prompt"].text());
-    ENGRAM_ASSIGN(turn.request.role, body["role"].text_or("user"));
-    ENGRAM_ASSIGN(const std::int64_t most, body["max_tokens"].whole_number_or(512, 0, kMaxTokens));
-    turn.request.max_tokens = static_cast<std::uint32_t>(most);
-    ENGRAM_ASSIGN(turn.request.sampling, openai::sampling_of(body, app.options().sampling));
-    ENGRAM_ASSIGN(turn.request.sampling.grammar, body["grammar"].text_or(""));
-    ENGRAM_ASSIGN(const std::int64_t priority, body["priority"].whole_number_or(0, -1000, 1000));
-    turn.request.priority = static_cast<std::int32_t>(priority);
-    ENGRAM_ASSIGN(turn.stream, body["stream"].boolean_or(false));
-    return turn;
-}
 
 void record(App &app, const Caller &caller, const std::string &id, const TurnResult &result) {
     app.metrics().started(caller.tenant, {.agent = id,
@@ -245,7 +185,7 @@ ApiResult<void> stream_turn(App &app, const Caller &caller, const std::string &i
 ApiResult<void> turn(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    ENGRAM_ASSIGN(Turn asked, read_turn(app, Field(json)));
+    ENGRAM_ASSIGN(OwnTurn asked, read_turn(Field(json), app.options().sampling));
     const std::string id(request.parameter("id"));
     ENGRAM_TRY(api(caller.agents->get(id)));
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
@@ -259,19 +199,10 @@ ApiResult<void> turn(App &app, const http::HttpRequest &request, http::HttpRespo
 }
 
 ApiResult<void> batch(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
-    constexpr std::size_t kMostTurns = 256;
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    const Field turns = Field(json)["turns"];
-    ENGRAM_TRY(turns.must_be_array(1, kMostTurns));
-    std::vector<AgentManager::BatchItem> items;
-    for (const Field &field : turns.elements()) {
-        ENGRAM_ASSIGN(std::string id, field["agent"].text_that_is_not_empty());
-        ENGRAM_ASSIGN(Turn asked, read_turn(app, field));
-        if (asked.stream) return field["stream"].wrong("is not possible within a batch");
-        asked.request.stop = request.stop;
-        items.push_back({.id = std::move(id), .request = std::move(asked.request)});
-    }
+    ENGRAM_ASSIGN(std::vector<AgentManager::BatchItem> items, read_batch(Field(json), app.options().sampling));
+    for (AgentManager::BatchItem &item : items) item.request.stop = request.stop;
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
     OrderedJson results = OrderedJson::array();
@@ -308,10 +239,9 @@ Endpoint acting(Act act) {
 ApiResult<void> evict(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    ENGRAM_ASSIGN(const std::string to, Field(json)["to"].text_or("disk"));
-    if (to != "disk" && to != "memory") return Field(json)["to"].wrong("must be \"disk\" or \"memory\"");
+    ENGRAM_ASSIGN(const AgentManager::EvictTo to, read_evict(Field(json)));
     const std::string_view id = request.parameter("id");
-    ENGRAM_TRY(api(caller.agents->evict(id, to == "disk" ? AgentManager::EvictTo::disk : AgentManager::EvictTo::memory)));
+    ENGRAM_TRY(api(caller.agents->evict(id, to)));
     ENGRAM_ASSIGN(const AgentInfo info, api(caller.agents->get(id)));
     responder.send(json_answer(agent_json(info)));
     return {};

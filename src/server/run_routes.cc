@@ -1,11 +1,8 @@
 // POST /v1/agents/{id}/run: an agent acts, with the tools of configured servers, its colleagues and its team's notes.
 // POST /v1/agents/{id}/delegate: it gives work to a colleague. GET /v1/tools.
-#include <algorithm>
-#include <chrono>
-
-#include "protocol/openai/request_fields.h"
 #include "protocol/openai/wire.h"
 #include "server/app.h"
+#include "server/own_requests.h"
 #include "server/run_account.h"
 #include "teams/run_json.h"
 #include "teams/tool_name.h"
@@ -15,60 +12,6 @@ namespace {
 
 using namespace protocol;
 using openai::sse_frame;
-
-constexpr std::int64_t kMostSteps = 1000;
-constexpr std::int64_t kMostSeconds = 24LL * 60 * 60;
-constexpr std::int64_t kMostTokens = 1LL << 40;
-
-ApiResult<RunLimits> read_limits(const Field &limits) {
-    RunLimits read;
-    if (!limits.present()) return read;
-    ENGRAM_TRY(limits.must_be_object());
-    ENGRAM_ASSIGN(const std::int64_t steps, limits["steps"].whole_number_or(read.steps, 1, kMostSteps));
-    ENGRAM_ASSIGN(
-        const std::int64_t seconds,
-        limits["seconds"].whole_number_or(std::chrono::duration_cast<std::chrono::seconds>(read.time).count(), 1, kMostSeconds));
-    ENGRAM_ASSIGN(const std::int64_t tokens, limits["tokens"].whole_number_or(0, 0, kMostTokens));
-    ENGRAM_ASSIGN(const std::int64_t result_tokens, limits["result_tokens"].whole_number_or(read.result_tokens, 16, 1'000'000));
-    ENGRAM_ASSIGN(const std::int64_t depth, limits["depth"].whole_number_or(read.depth, 1, 64));
-    return RunLimits{.steps = static_cast<std::uint32_t>(steps),
-                     .time = std::chrono::seconds(seconds),
-                     .tokens = static_cast<std::uint64_t>(tokens),
-                     .result_tokens = static_cast<std::uint32_t>(result_tokens),
-                     .depth = static_cast<std::uint32_t>(depth)};
-}
-
-ApiResult<RunRequest> read_run(const App &app, const Field &body) {
-    constexpr std::int64_t kMostAnswer = 1 << 24;
-    RunRequest run;
-    if (body["prompt"].present()) {
-        ENGRAM_ASSIGN(const std::string prompt, body["prompt"].text_that_is_not_empty());
-        run.messages = {{.role = "user", .content = prompt}};
-    }
-    const Field approvals = body["approvals"];
-    if (approvals.present()) {
-        ENGRAM_TRY(approvals.must_be_object());
-        for (const auto &[id, decision] : approvals.json().items()) {
-            ENGRAM_ASSIGN(const std::string word, approvals[id].text());
-            if (word != "allow" && word != "deny") return approvals[id].wrong("must be \"allow\" or \"deny\"");
-            run.approvals.emplace(id, word == "allow");
-        }
-    }
-    ENGRAM_ASSIGN(const std::int64_t most, body["max_tokens"].whole_number_or(run.max_tokens, 1, kMostAnswer));
-    run.max_tokens = static_cast<std::uint32_t>(most);
-    ENGRAM_ASSIGN(run.sampling, openai::sampling_of(body, app.options().sampling));
-    ENGRAM_ASSIGN(run.sampling.grammar, body["grammar"].text_or(""));
-    ENGRAM_ASSIGN(run.thinks, body["thinks"].boolean_or(false));
-    ENGRAM_ASSIGN(const std::int64_t priority, body["priority"].whole_number_or(0, -1000, 1000));
-    run.priority = static_cast<std::int32_t>(priority);
-    ENGRAM_ASSIGN(run.limits, read_limits(body["limits"]));
-    if (body["schema"].present()) {
-        ENGRAM_TRY(body["schema"].must_be_object());
-        run.format = AnswerFormat::json_schema;
-        run.schema = body["schema"].json().dump();
-    }
-    return run;
-}
 
 ApiResult<void> stream_run(App &app, const Caller &caller, const RunRequest &run, const http::HttpRequest &request,
                            http::HttpResponder &responder) {
@@ -97,27 +40,17 @@ ApiResult<void> stream_run(App &app, const Caller &caller, const RunRequest &run
     return {};
 }
 
-ApiResult<RunRequest> read_delegation(const App &, const Field &body) {
-    RunRequest run;
-    ENGRAM_ASSIGN(run.delegate_to, body["to"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(const std::string task, body["task"].text_that_is_not_empty());
-    run.messages = {{.role = "user", .content = task}};
-    ENGRAM_ASSIGN(run.limits, read_limits(body["limits"]));
-    return run;
-}
-
-using ReadRun = ApiResult<RunRequest>(const App &, const Field &);
+using ReadRun = ApiResult<OwnRun>(const App &, const Field &);
 ApiResult<void> run_agent(App &app, const http::HttpRequest &request, http::HttpResponder &responder, ReadRun &read) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, body_of(app, request));
-    const Field body(json);
-    ENGRAM_ASSIGN(RunRequest run, read(app, body));
-    ENGRAM_ASSIGN(const bool stream, body["stream"].boolean_or(false));
+    ENGRAM_ASSIGN(OwnRun asked, read(app, Field(json)));
+    RunRequest &run = asked.request;
     run.agent = request.parameter("id");
     ENGRAM_TRY(api(caller.agents->get(run.agent)));
     ENGRAM_ASSIGN(const App::Place place, app.admit(caller));
     responder.set_tenant(caller.tenant);
-    if (stream) return stream_run(app, caller, run, request, responder);
+    if (asked.stream) return stream_run(app, caller, run, request, responder);
     RunAccount account(app, caller.tenant);
     ENGRAM_ASSIGN(
         const RunResult result,
@@ -156,14 +89,16 @@ ApiResult<void> tools(App &app, const http::HttpRequest &request, http::HttpResp
 }  // namespace
 
 std::vector<http::HttpRoute> run_routes(App &app) {
-    const auto with = [](ReadRun &read) -> Endpoint {
-        return [&read](App &of, const http::HttpRequest &request, http::HttpResponder &responder) {
-            return run_agent(of, request, responder, read);
+    const auto with = [](ReadRun *read) -> Endpoint {
+        return [read](App &of, const http::HttpRequest &request, http::HttpResponder &responder) {
+            return run_agent(of, request, responder, *read);
         };
     };
     return {
-        route(app, "POST", "/v1/agents/{id}/run", with(read_run)),
-        route(app, "POST", "/v1/agents/{id}/delegate", with(read_delegation)),
+        route(app, "POST", "/v1/agents/{id}/run",
+              with([](const App &of, const Field &body) { return read_run(body, of.options().sampling); })),
+        route(app, "POST", "/v1/agents/{id}/delegate",
+              with([](const App &, const Field &body) { return read_delegation(body); })),
         route(app, "GET", "/v1/tools", tools),
     };
 }

@@ -5,6 +5,7 @@
 #include "protocol/field.h"
 #include "protocol/openai/wire.h"
 #include "server/app.h"
+#include "server/own_requests.h"
 #include "server/workflow_host.h"
 #include "workflow/definition.h"
 
@@ -121,19 +122,15 @@ ApiResult<RunRow> started(Result<RunRow> run) {
 ApiResult<void> begin(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {
     ENGRAM_ASSIGN(const Caller caller, app.caller(request, Scope::agents));
     ENGRAM_ASSIGN(const OrderedJson json, parse_body(request.body, app.options().max_body_bytes));
-    const Field body(json);
-    workflow::NewRun run{.tenant = caller.tenant, .file = {}, .definition = {}};
-    ENGRAM_ASSIGN(run.definition, body["definition"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(run.file, body["file"].text_or("definition"));
-    if (body["inputs"].present()) {
-        ENGRAM_TRY(body["inputs"].must_be_object());
-        run.inputs = body["inputs"].json();
-    }
-    ENGRAM_ASSIGN(const bool streams, body["stream"].boolean_or(false));
+    ENGRAM_ASSIGN(OwnWorkflowRun asked, read_workflow_run(Field(json)));
+    const workflow::NewRun run{.tenant = caller.tenant,
+                               .file = std::move(asked.file),
+                               .definition = std::move(asked.definition),
+                               .inputs = std::move(asked.inputs)};
     ENGRAM_ASSIGN(const workflow::Definition definition, api(workflow::parse_definition(run.definition, run.file)));
     ENGRAM_TRY(may_run(app, caller, definition));
     ENGRAM_ASSIGN(const RunRow begun, started(app.workflows().begin(run)));
-    return answer_with(app, begun, streams, request, responder);
+    return answer_with(app, begun, asked.stream, request, responder);
 }
 
 ApiResult<void> validate(App &app, const http::HttpRequest &request, http::HttpResponder &responder) {

@@ -3,7 +3,8 @@ import os
 
 import cage
 import wire
-from oracle import NO, YES, Seen, check_conversation, settle
+from clients import text_of_response
+from oracle import NO, YES, Seen, check_conversation, check_response, settle
 
 QUIET_S = 60
 TIDY_S = 15
@@ -93,6 +94,18 @@ def check_conversations(world):
         for talk in client.conversations:
             if talk.said and talk.committed:
                 world.record.check("conversations", check_conversation(talk, transcript(client, talk.home)))
+            if talk.response:
+                world.record.check("responses", check_response(talk, stored_response(client, talk.response)))
+
+
+def stored_response(client, response):
+    """Its text; None when there is no such response."""
+    try:
+        return text_of_response(client.call("GET", f"/v1/responses/{response}").json())
+    except wire.Refused as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def check_saves(world):

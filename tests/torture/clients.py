@@ -3,6 +3,7 @@
 What a client does in its n-th step is drawn from (seed, client, n) alone, whatever came of the steps before. An operation notes in the
 oracle what may have happened before it sends, and what has happened when it heard so.
 """
+import dataclasses
 import json
 import random
 import threading
@@ -305,6 +306,7 @@ class Client(threading.Thread):
     def bad_request(self, draw):
         other = draw.choice([client for client in self.world.clients if client.tenant != self.tenant])
         theirs = other.agents[0].name if other.agents else "absent"
+        response = next((talk.response for talk in list(other.conversations) if talk.response), "resp_absent")
         return self.must_be_refused(*draw.choice((
             (("POST", "/v1/chat/completions", "{\"messages\": ["), (400,)),
             (("POST", "/v1/messages", {"messages": [], "max_tokens": 4}), (400,)),
@@ -313,6 +315,9 @@ class Client(threading.Thread):
             (("POST", f"/v1/agents/{theirs}/turn", {"prompt": "What is my code word?", "max_tokens": 4}), (404,)),
             (("GET", f"/v1/agents/{theirs}/transcript"), (404,)),
             (("DELETE", f"/v1/agents/{theirs}"), (404,)),
+            (("GET", f"/v1/responses/{response}"), (404,)),
+            (("POST", "/v1/responses", {"model": "engram-nano", "input": "What is my code word?", "previous_response_id": response,
+                                        "max_output_tokens": 4}), (400,)),
             (("GET", "/metrics"), (403,)),
             (("GET", "/v1/nothing"), (404,)),
             (("POST", "/v1/agents", {"id": "../up"}), (400,)),
@@ -342,16 +347,21 @@ class Client(threading.Thread):
         question = words.question(draw) if talk.said else words.telling(draw, word, draw.choice((1, 6, 25)))
         messages, most = [*talk.said, ("user", question)], draw.choice((8, 24))
         since = time.monotonic()
-        heard, home, warning, prompt_tokens = ASK[protocol](self, messages, most, draw.random() < 0.5, leave_after)
+        heard = ASK[protocol](self, talk, Asked(messages, most, draw.random() < 0.5, leave_after))
         if heard is None:
             return "open"
-        self.world.overheard(f"{protocol} conversation {home}", heard, talk.secrets)
-        talk.requests.append((messages, most, heard, prompt_tokens))
-        talk.said, talk.home = [*messages, ("assistant", heard)], home
+        home, warning = heard.home, heard.warning or ""
+        self.world.overheard(f"{protocol} conversation {home}", heard.text, talk.secrets)
+        talk.requests.append((messages, most, heard.text, heard.prompt_tokens))
+        talk.newest = time.monotonic()
+        if protocol == "responses" and NOT_COMMITTED in warning:
+            self.world.record.compared["not committed, as the answer said"] += 1
+            return None  # nothing can go on from that response: the next request goes on from the one before
+        talk.said, talk.home, talk.response = [*messages, ("assistant", heard.text)], home, heard.response
         # Anthropic's answers have no place for the warning that a turn wasn't committed.
         unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
         # A stream that has to wait for long sends its headers before it is known which conversation it is.
-        talk.committed = bool(home) and not unsure and NOT_COMMITTED not in (warning or "")
+        talk.committed = bool(home) and not unsure and NOT_COMMITTED not in warning
         if len(talk.said) > 10:
             self.conversations.remove(talk)
             self.left.append(talk)
@@ -363,45 +373,47 @@ class Client(threading.Thread):
     def anthropic(self, draw):
         return self.conversation(draw, "anthropic")
 
-    def cancelled_chat(self, draw):
-        return self.conversation(draw, draw.choice(("openai", "anthropic")), draw.choice((0, 1, 2, 4)))
+    def responses(self, draw):
+        return self.conversation(draw, "responses")
 
-    def ask_openai(self, messages, most, streams, leave_after):
-        body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
-        if not streams and leave_after is None:
+    def cancelled_chat(self, draw):
+        return self.conversation(draw, draw.choice(tuple(ASK)), draw.choice((0, 1, 2, 4)))
+
+    def ask_openai(self, talk, asked):
+        body = asked.body()
+        if asked.whole:
             reply = self.call("POST", "/v1/chat/completions", body)
             answer = reply.json()
-            return (answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["engram"].get("warning"),
-                    answer["usage"]["prompt_tokens"])
+            return Heard(answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["usage"]["prompt_tokens"],
+                         answer["engram"].get("warning"))
         stream, text, warning, used = self.stream("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}}), "", None, {}
         for count, (_, data) in enumerate(stream):
             if data == "[DONE]":
                 stream.close()
-                return text, stream.headers["x-engram-agent"], warning, used["prompt_tokens"]
+                return Heard(text, stream.headers["x-engram-agent"], used["prompt_tokens"], warning)
             chunk = json.loads(data)
             if "error" in chunk:
                 raise wire.Refused(int(chunk["error"].get("status") or 500), data)
             text += (chunk["choices"][0]["delta"].get("content") or "") if chunk["choices"] else ""
             warning = (chunk.get("engram") or {}).get("warning", warning)
             used = chunk.get("usage") or used
-            if count == leave_after:
+            if count == asked.leave_after:
                 stream.close()
-                return None, None, None, None
+                return None
         raise wire.Broken("the stream ended without its last event")
 
-    def ask_anthropic(self, messages, most, streams, leave_after):
-        body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
-        version = {"anthropic-version": "2023-06-01"}
-        if not streams and leave_after is None:
+    def ask_anthropic(self, talk, asked):
+        body, version = asked.body(), {"anthropic-version": "2023-06-01"}
+        if asked.whole:
             reply = self.call("POST", "/v1/messages", body, version)
             answer = reply.json()
-            return ("".join(part["text"] for part in answer["content"]), reply.headers["x-engram-agent"], None,
-                    input_tokens(answer["usage"]))
+            return Heard("".join(part["text"] for part in answer["content"]), reply.headers["x-engram-agent"],
+                         input_tokens(answer["usage"]))
         stream, text, used = self.stream("/v1/messages", body, version), "", {}
         for count, (name, data) in enumerate(stream):
             if name == "message_stop":
                 stream.close()
-                return text, stream.headers["x-engram-agent"], None, input_tokens(used)
+                return Heard(text, stream.headers["x-engram-agent"], input_tokens(used))
             if name == "message_start":
                 used = json.loads(data)["message"]["usage"]
             if name == "message_delta":  # a stream that has to wait for long has begun before it is known how much is read
@@ -410,10 +422,75 @@ class Client(threading.Thread):
                 raise wire.Refused(500, data)
             if name == "content_block_delta":
                 text += json.loads(data)["delta"]["text"]
-            if count == leave_after:
+            if count == asked.leave_after:
                 stream.close()
-                return None, None, None, None
+                return None
         raise wire.Broken("the stream ended without its last event")
+
+    def ask_responses(self, talk, asked):
+        """Only the question is sent: what was said before is the server's to know, by the name of its last answer."""
+        body = {"model": "engram-nano", "input": asked.messages[-1][1], "max_output_tokens": asked.most, "temperature": 0}
+        if talk.response:
+            body["previous_response_id"] = talk.response
+        if asked.whole:
+            reply = self.call("POST", "/v1/responses", body)
+            return heard_response(reply.json(), reply.headers)
+        stream, text = self.stream("/v1/responses", body), ""
+        for count, (name, data) in enumerate(stream):
+            data = json.loads(data)
+            if name in ("response.completed", "response.incomplete"):
+                stream.close()
+                heard = heard_response(data["response"], stream.headers)
+                if heard.text != text:
+                    self.world.record.finding("wrong", f"streamed {text!r}, the response says {heard.text!r}")
+                return heard
+            if name == "response.failed":
+                error = data["response"]["error"]
+                raise wire.Refused(wire.STATUS_OF_RESPONSE.get(error["code"], 500), error["message"])
+            if name == "response.output_text.delta":
+                text += data["delta"]
+            if count == asked.leave_after:
+                stream.close()
+                return None
+        raise wire.Broken("the stream ended without its last event")
+
+
+@dataclasses.dataclass
+class Asked:
+    """A request of a conversation."""
+    messages: list  # (role, content), all of them
+    most: int  # tokens of the answer
+    streams: bool
+    leave_after: int | None = None  # after so many events the client goes away
+
+    @property
+    def whole(self):
+        """Whether the answer is to come in one piece."""
+        return not self.streams and self.leave_after is None
+
+    def body(self):
+        return {"model": "engram-nano", "messages": as_messages(self.messages), "max_tokens": self.most, "temperature": 0}
+
+
+@dataclasses.dataclass
+class Heard:
+    """An answer of which the end was heard."""
+    text: str
+    home: str  # the agent that it belongs to; "": that wasn't known yet when the headers were sent
+    prompt_tokens: int
+    warning: str | None = None
+    response: str = ""  # its id, where the protocol gives it one
+
+
+def heard_response(response, headers):
+    if response["status"] == "cancelled":  # a server that ends has not waited for the rest
+        raise wire.Broken("the response was cancelled")
+    return Heard(text_of_response(response), headers.get("x-engram-agent", ""), response["usage"]["input_tokens"],
+                 response["engram"].get("warning"), response["id"])
+
+
+def text_of_response(response):
+    return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
 
 
 def input_tokens(used):
@@ -421,13 +498,13 @@ def input_tokens(used):
     return used["input_tokens"] + (used.get("cache_read_input_tokens") or 0) + (used.get("cache_creation_input_tokens") or 0)
 
 
-ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic}
+ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic, "responses": Client.ask_responses}
 
 # How often each is chosen, relative to the others.
 OPERATIONS = {
     "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "chat_of_agent": 5, "batch": 4, "fork": 4,
     "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
-    "anthropic": 9, "cancelled_chat": 4,
+    "anthropic": 9, "responses": 9, "cancelled_chat": 5,
 }
 
 

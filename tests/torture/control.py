@@ -4,18 +4,31 @@ Where KV was lost and computed again, or lies elsewhere in the context, sums are
 (docs/adr/0005). So an answer may leave the control's at a token that the control itself found nearly as good as its own: within
 NEAR_TIE nats. That is counted, shown, and not wrong. Any other difference is.
 """
+import math
+import time
+
 import wire
-from clients import as_messages, chat_body, input_tokens
+from clients import Asked, as_messages, chat_body, input_tokens, text_of_response
 from oracle import NO, same_text
 
 NEAR_TIE = 0.25
+OUT_OF_TIME = "not compared: the time was over"
 END_OF_TURN = "<|im_end|>"  # of the model that is tortured
 
 
 class Control:
-    def __init__(self, server, record):
+    def __init__(self, server, record, seconds=math.inf):
         self.server, self.record = server, record
-        self.compared, self.made = set(), 0
+        self.end = time.monotonic() + seconds
+        self.compared, self.left_out, self.made = set(), set(), 0
+
+    def in_time(self, turns):
+        """Whether there is time for these turns; those for which there isn't are counted, each once, however many copies have it."""
+        if time.monotonic() < self.end:
+            return True
+        self.left_out |= {id(turn) for turn in turns} - self.compared
+        self.record.compared[OUT_OF_TIME] = len(self.left_out)
+        return False
 
     def call(self, method, path, body=None, headers=()):
         return wire.done(self.server.port, method, path, body, headers)
@@ -33,16 +46,19 @@ class Control:
         if any(turn.foreign != NO for turn in agent.turns):
             self.record.compared["not compared: another model had a part in it"] += len(agent.turns)
             return
+        if not self.in_time(agent.turns):
+            return
         name = self.name()
         self.call("POST", "/v1/agents", {"id": name, "system_prompt": agent.system})
-        for turn in agent.turns:
+        for at, turn in enumerate(agent.turns):
+            if not self.in_time(agent.turns[at:]):
+                break
             before = self.name()
             self.call("POST", f"/v1/agents/{name}/fork", {"id": before})
             same = self.replay_turn(agent, turn, name, before)
             self.call("DELETE", f"/v1/agents/{before}")
             if not same:
-                left = agent.turns[agent.turns.index(turn) + 1:]
-                self.record.compared["not compared after that"] += sum(id(after) not in self.compared for after in left)
+                self.record.compared["not compared after that"] += sum(id(after) not in self.compared for after in agent.turns[at + 1:])
                 break
         self.call("DELETE", f"/v1/agents/{name}")
 
@@ -76,12 +92,18 @@ class Control:
     # --- conversations ---
 
     def replay_conversation(self, talk):
-        for request in talk.requests:
+        for at, request in enumerate(talk.requests):
+            if not self.in_time(talk.requests[at:]):
+                break
             messages, most, said, prompt_tokens = request
-            body = {"model": "engram-nano", "messages": as_messages(messages), "max_tokens": most, "temperature": 0}
+            body = Asked(messages, most, streams=False).body()
             if talk.protocol == "openai":
                 reply = self.call("POST", "/v1/chat/completions", body).json()
                 answer, read = reply["choices"][0]["message"]["content"], reply["usage"]["prompt_tokens"]
+            elif talk.protocol == "responses":  # whole: answers that part from the control's are not in what it has stored
+                reply = self.call("POST", "/v1/responses", {"model": "engram-nano", "input": as_messages(messages), "store": False,
+                                                            "max_output_tokens": most, "temperature": 0}).json()
+                answer, read = text_of_response(reply), reply["usage"]["input_tokens"]
             else:
                 reply = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()
                 answer, read = "".join(part["text"] for part in reply["content"]), input_tokens(reply["usage"])

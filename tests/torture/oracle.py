@@ -10,6 +10,7 @@ The rules (docs/TORTURE.md has them in words):
 """
 import dataclasses
 import threading
+import time
 
 
 YES, NO, MAYBE = "yes", "no", "maybe"
@@ -24,6 +25,7 @@ class Turn:
     tokens_after: int | None = None  # of the agent; None: nobody has looked
     cut: bool = False  # its client left in the middle: the answer is how far it had come
     foreign: str = NO  # whether another model has said it: then there is nothing to compare it with
+    heard_at: float = dataclasses.field(default_factory=time.monotonic)
 
 
 @dataclasses.dataclass
@@ -54,6 +56,11 @@ class Agent:
     @property
     def tokens(self):
         return (self.turns[-1].tokens_after or 0) if self.turns else 0
+
+    @property
+    def newest(self):
+        """When its last answer was heard."""
+        return self.turns[-1].heard_at if self.turns else 0.0
 
     def messages(self):
         return [message for turn in self.turns for message in (("user", turn.prompt), ("assistant", turn.answer))]
@@ -108,14 +115,16 @@ def is_whole(rest, pending):
 
 @dataclasses.dataclass
 class Conversation:
-    """Of a client that sends everything each time, in one of the protocols. `said` is the request's messages and all answers."""
-    protocol: str  # "openai", "anthropic"
+    """Of a client that sends everything each time, or names the response that it goes on from. `said` is all messages and answers."""
+    protocol: str  # "openai", "anthropic", "responses"
     tenant: str
     secrets: frozenset
     said: list = dataclasses.field(default_factory=list)  # (role, content)
     requests: list = dataclasses.field(default_factory=list)  # (messages, max_tokens, answer, tokens of the prompt): for the control
     home: str = ""  # the conversation's id, as the server gave it with the last acknowledged answer
     committed: bool = False  # it is sure that the server has said it would keep that answer
+    response: str = ""  # Responses: the id of the last acknowledged answer, which the next request goes on from
+    newest: float = 0.0  # when the last answer was heard
 
 
 def check_conversation(conversation, messages):
@@ -128,6 +137,14 @@ def check_conversation(conversation, messages):
         if messages[i][0] != role or not same_text(messages[i][1], content):
             return [f"wrong: conversation {conversation.home}, message {i} is {messages[i]!r}, not {(role, content)!r}"]
     return []
+
+
+def check_response(conversation, text):
+    """Complaints about what the server shows of the last acknowledged response (None: it isn't there)."""
+    role, answer = conversation.said[-1]
+    if text is None:
+        return [f"lost: response {conversation.response} of conversation {conversation.home} is gone"]
+    return [] if same_text(text, answer) else [f"wrong: response {conversation.response} is {text!r}, not {(role, answer)!r}"]
 
 
 class Secrets:

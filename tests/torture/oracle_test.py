@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """The torture's own judgement, without a server: oracle_test.py. Each thing that it is to notice is shown to it once."""
+import argparse
 import json
 import pathlib
 import random
 import tempfile
 import types
 import unittest
+import unittest.mock
 
 import checks
 import clients
 import control
 import record
+import torture
 import wire
 import words
-from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Secrets, Seen, Turn, check_conversation, settle
+from oracle import (MAYBE, NO, YES, Agent, Conversation, Pending, Secrets, Seen, Turn, check_conversation, check_response,
+                    settle)
 
 
 def agent(**facts):
@@ -78,6 +82,12 @@ class Settling(unittest.TestCase):
         self.assertIn("lost", check_conversation(talk, [("user", "Hello")])[0])
         self.assertIn("wrong", check_conversation(talk, [("user", "Hello"), ("assistant", "Ho.")])[0])
 
+    def test_stored_responses(self):
+        talk = Conversation("responses", "red", frozenset(), [("user", "Hello"), ("assistant", "Hi.")], home="c-1", response="resp_1")
+        self.assertEqual(check_response(talk, "Hi. "), [])
+        self.assertIn("lost", check_response(talk, None)[0])
+        self.assertIn("wrong", check_response(talk, "Ho.")[0])
+
 
 class Answers(unittest.TestCase):
     def tokens(self):
@@ -133,11 +143,113 @@ class Answers(unittest.TestCase):
         _, notes = self.judged("It is", "It was")
         self.assertEqual((notes.findings, notes.near_ties[0]["nats"]), ([], 0.2))
 
+    def test_what_there_is_no_time_for_is_counted_once(self):
+        notes, one = record.Record(1), agent()
+        copy = Agent("b", "red", one.system, turns=[*one.turns, Turn("Who?", "You.", "turn", 4, 50)])
+        talk = Conversation("openai", "red", frozenset(), requests=[([("user", "Hello")], 8, "Hi.", 9)])
+        late = control.Control(None, notes, seconds=0)
+        late.call = lambda *request: self.fail("there was no time for it")
+        late.replay(one)
+        late.replay(copy)
+        late.replay_conversation(talk)
+        self.assertEqual(dict(notes.compared), {control.OUT_OF_TIME: 4})
+        self.assertIn(f"4 {control.OUT_OF_TIME}", notes.text())
+
+    def test_the_newest_are_compared_first(self):
+        old, new, silent = agent(), agent(), Agent("n", "red", "")
+        old.turns[-1].heard_at, new.turns[-1].heard_at = 1.0, 3.0
+        talk, left = Conversation("openai", "red", frozenset(), newest=2.0), Conversation("anthropic", "red", frozenset(), newest=4.0)
+        those = [types.SimpleNamespace(agents=[old, silent], gone=[], conversations=[talk], left=[]),
+                 types.SimpleNamespace(agents=[], gone=[new], conversations=[], left=[left])]
+        order = torture.newest_first(those)
+        self.assertEqual([id(one) for one in order], [id(one) for one in (left, new, talk, old, silent)])
+
     def test_secrets(self):
         secrets, draw = Secrets(), random.Random(1)
         mine, theirs = secrets.plant(draw), secrets.plant(draw)
         self.assertEqual(secrets.leaked(f"Your code word is {mine}.", {mine}), [])
         self.assertEqual(secrets.leaked(f"Your code word is {theirs}.", {mine}), [theirs])
+
+
+class Responses(unittest.TestCase):
+    """A client that names the response that it goes on from, and a server that answers each request."""
+
+    def setUp(self):
+        self.world = types.SimpleNamespace(record=record.Record(1), keys={"red": "k"}, secrets=Secrets(), overheard=lambda *_: None)
+        self.client = clients.Client(0, "red", self.world)
+        self.sent, self.warning, self.draw = [], None, random.Random(1)
+        self.client.call = lambda method, path, body: self.answer(body, streams=False)
+        self.client.stream = lambda path, body: self.answer(body, streams=True)
+
+    def answer(self, body, streams):
+        self.sent.append(body)
+        text, headers = f"Answer {len(self.sent)}.", {"x-engram-agent": "c-1"}
+        response = {"id": f"resp_{len(self.sent)}", "status": "completed", "usage": {"input_tokens": 9},
+                    "output": [{"type": "message", "content": [{"text": text}]}],
+                    "engram": {"warning": self.warning} if self.warning else {}}
+        if not streams:
+            return wire.Reply(200, headers, json.dumps(response).encode())
+        return Events(headers, [("response.created", {}), ("response.output_text.delta", {"delta": text[:3]}),
+                                ("response.output_text.delta", {"delta": text[3:]}), ("response.completed", {"response": response})])
+
+    def ask(self, times):
+        with unittest.mock.patch.object(clients, "MOST_CONVERSATIONS", 1):
+            for _ in range(times):
+                self.assertIsNone(self.client.responses(self.draw))
+        return self.client.conversations[0]
+
+    def test_each_goes_on_from_the_one_before(self):
+        talk = self.ask(4)
+        self.assertEqual([body.get("previous_response_id") for body in self.sent], [None, "resp_1", "resp_2", "resp_3"])
+        self.assertEqual([talk.said[i] for i in (0, 2, 4, 6)], [("user", body["input"]) for body in self.sent])
+        self.assertEqual((talk.said[7], talk.response, talk.committed), (("assistant", "Answer 4."), "resp_4", True))
+        self.assertEqual([len(messages) for messages, *_ in talk.requests], [1, 3, 5, 7])
+        self.assertEqual(self.world.record.findings, [])
+
+    def test_what_was_not_committed_is_not_gone_on_from(self):
+        self.ask(1)
+        self.warning = "this turn was not committed and will be forgotten"
+        self.ask(1)
+        self.warning = None
+        talk = self.ask(1)
+        self.assertEqual([body.get("previous_response_id") for body in self.sent], [None, "resp_1", "resp_1"])
+        self.assertEqual([content for role, content in talk.said if role == "assistant"], ["Answer 1.", "Answer 3."])
+
+    def test_a_response_that_fails_is_refused(self):
+        failed = {"response": {"error": {"code": "insufficient_quota", "message": "no room"}}}
+        self.client.stream = lambda path, body: Events({}, [("response.created", {}), ("response.failed", failed)])
+        with self.assertRaises(wire.Refused) as refusal:
+            self.client.ask_responses(Conversation("responses", "red", frozenset()), clients.Asked([("user", "Hello")], 8, True))
+        self.assertEqual(refusal.exception.status, 507)
+        self.client.stream = lambda path, body: Events({}, [("response.created", {})])
+        with self.assertRaises(wire.Broken):
+            self.client.ask_responses(Conversation("responses", "red", frozenset()), clients.Asked([("user", "Hello")], 8, True))
+
+    def test_the_control_hears_everything_at_once(self):
+        said, sent = [("user", "Hello"), ("assistant", "Hi."), ("user", "Who are you?")], []
+        response = {"output": [{"type": "message", "content": [{"text": "Ada."}]}], "usage": {"input_tokens": 9}}
+
+        def call(method, path, body, headers=()):
+            sent.append((path, body["input"], body["store"]))
+            return wire.Reply(200, {}, json.dumps(response).encode())
+        one = control.Control(None, self.world.record)
+        one.call = call
+        one.replay_conversation(Conversation("responses", "red", frozenset(), requests=[(said, 8, "Ada.", 9)]))
+        self.assertEqual(sent, [("/v1/responses", clients.as_messages(said), False)])
+        self.assertEqual(dict(self.world.record.compared), {"equal to the control's": 1})
+
+
+class Events:
+    """A stream that has all of its events."""
+
+    def __init__(self, headers, events):
+        self.headers, self.events = headers, events
+
+    def __iter__(self):
+        return iter([(name, json.dumps(data)) for name, data in self.events])
+
+    def close(self):
+        pass
 
 
 class Refusals(unittest.TestCase):
@@ -242,6 +354,59 @@ class Plans(unittest.TestCase):
         self.assertNotEqual(plan(7), plan(8))
         for name in clients.OPERATIONS:
             self.assertTrue(callable(getattr(clients.Client, name)))
+
+    def rounds(self, first, seconds=0, skipped=()):
+        """Which faults come, where the time is over at once."""
+        came = []
+
+        def fault(name):
+            def happen(world, draw):
+                came.append(name)
+            happen.__name__ = name
+            return happen
+        all_faults = [fault(name) for name in ("kill", "quota", "cut", "terminate")]
+        world = types.SimpleNamespace(record=record.Record(7), let_run=lambda: None, hold=lambda: True)
+        world.record.skipped.update(dict.fromkeys(skipped, "not here"))
+        with (unittest.mock.patch.multiple(torture.faults, FAULTS=all_faults, kill=all_faults[0], some_time=lambda *_: None),
+              unittest.mock.patch.object(torture.checks, "at_rest", lambda _: None)):
+            torture.torture(world, seconds, first)
+        return world.record, came
+
+    def test_the_faults_that_are_to_come_first_come_in_any_case(self):
+        notes, came = self.rounds(("cut", "quota"))
+        self.assertEqual((notes.round, [name for name in came if name != "kill"]), (2, ["cut", "quota"]))
+        notes, came = self.rounds(("cut", "quota"), skipped=("cut",))
+        self.assertEqual((notes.round, [name for name in came if name != "kill"]), (1, ["quota"]))
+        notes, _ = self.rounds(())
+        self.assertEqual(notes.round, 1)
+
+    def test_the_others_come_as_they_were_drawn(self):
+        plain = torture.shuffled(torture.faults.FAULTS, random.Random(3))
+        sorted_out = torture.shuffled(torture.faults.FAULTS, random.Random(3), ("cut", "kill"))
+        self.assertEqual([fault.__name__ for fault in reversed(sorted_out)][:2], ["cut", "kill"])
+        self.assertEqual(sorted_out[:-2], [fault for fault in plain if fault.__name__ not in ("cut", "kill")])
+
+    def test_a_long_run_meets_every_fault_or_says_so(self):
+        notes = record.Record(7)
+        for fault in torture.faults.FAULTS:
+            notes.faults[fault.__name__] = 1
+        torture.check_faults(notes, 10)
+        self.assertEqual(notes.findings, [])
+        notes.faults["cut"] = 0
+        del notes.faults["full_disk"]
+        notes.skipped["full_disk"] = "no small disk"
+        torture.check_faults(notes, 1)
+        self.assertEqual(notes.findings, [], "a minute is too short for all")
+        torture.check_faults(notes, 10)
+        self.assertEqual([(finding["kind"], finding["detail"].split()[0]) for finding in notes.findings],
+                         [("left out", "full_disk:"), ("left out", "cut")])
+        torture.check_faults(notes, 10, ("cut", "full_disk"))
+        self.assertEqual(len(notes.findings), 2)
+
+    def test_names_of_faults_are_known(self):
+        self.assertEqual(torture.fault_names("cut,kill,cut"), ("cut", "kill"))
+        with self.assertRaises(argparse.ArgumentTypeError):
+            torture.fault_names("cut,flood")
 
     def test_the_report_is_json_and_text(self):
         notes = record.Record(7)

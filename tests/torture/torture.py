@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Random clients against a real server to which all kinds of things happen: torture.py ENGRAM MODEL [--shim FILE] [--minutes N]
-[--seed N] [--json]. docs/TORTURE.md says what it does and what must hold. Status 0: nothing was lost or wrong."""
+[--seed N] [--faults-first NAMES] [--may-skip NAMES] [--json]. docs/TORTURE.md says what it does and what must hold. Status 0: nothing
+was lost or wrong."""
 import argparse
 import json
 import os
@@ -19,7 +20,7 @@ import faults
 import wire
 from clients import Client
 from control import Control
-from oracle import Secrets
+from oracle import Conversation, Secrets
 from record import Record
 from relay import Relay
 
@@ -29,6 +30,8 @@ DISK_BUDGET = 8 << 20
 FLAGS = ("--threads", 1, "--context", 1536, "--batch", 128, "--max-running", 4, "--block-tokens", 64, "--temp", 0, "--memory-budget",
          "2MiB", "--model-name", "engram-nano", "--drain-seconds", 20)
 SHARE_OF_TORTURE = 0.7  # of the time; the rest is for the control
+LEAST_FOR_CONTROL_S = 30
+MINUTES_FOR_ALL = 5  # a run of so many meets each fault, or says why not
 
 
 class World:
@@ -136,14 +139,23 @@ def own_model(world):
     return name
 
 
-def torture(world, seconds):
-    """Rounds until the time is over: clients at work, one fault or two in the middle, then everybody waits and all is looked at."""
+def shuffled(possible, draw, first=()):
+    """All faults once, in the order in which pop() gives them: those that are named first, the others as they were drawn."""
+    drawn = draw.sample(possible, len(possible))
+    by_name = {fault.__name__: fault for fault in possible}
+    return [fault for fault in drawn if fault.__name__ not in first] + [by_name[name] for name in reversed(first) if name in by_name]
+
+
+def torture(world, seconds, first=()):
+    """Rounds until the time is over: clients at work, one fault or two in the middle, then everybody waits and all is looked at. The
+    faults that are to come first come in any case, however slow the machine is."""
     draw = random.Random(f"{world.record.seed}/faults")
-    end, deck = time.monotonic() + seconds, []
     possible = [fault for fault in faults.FAULTS if fault.__name__ not in world.record.skipped]
-    while time.monotonic() < end or world.record.round == 0:
+    end, deck = time.monotonic() + seconds, shuffled(possible, draw, first)
+    least = max(1, sum(fault.__name__ in first for fault in possible))
+    while time.monotonic() < end or world.record.round < least:
         world.record.round += 1
-        deck = deck or draw.sample(possible, len(possible))
+        deck = deck or shuffled(possible, draw)
         chosen = [deck.pop()] + ([faults.kill] if draw.random() < 0.3 else [])
         world.let_run()
         for fault in chosen:
@@ -158,6 +170,19 @@ def torture(world, seconds):
               f"{len(world.record.findings)}", file=sys.stderr, flush=True)
 
 
+def check_faults(record, minutes, may_skip=()):
+    """In a run that is long enough for all of them, a fault that didn't come is a finding, so that nobody has to read the list."""
+    if minutes < MINUTES_FOR_ALL:
+        return
+    for name in (fault.__name__ for fault in faults.FAULTS):
+        if name in may_skip:
+            continue
+        if name in record.skipped:
+            record.finding("left out", f"{name}: {record.skipped[name]} (--may-skip {name} accepts that)")
+        elif not record.faults[name]:
+            record.finding("left out", f"{name} never came in {record.round} rounds: give it more --minutes")
+
+
 def finish(world):
     """Once more from the disk: everything that was acknowledged, and nothing that is damaged and unnoticed."""
     status = world.server.kill(signal.SIGTERM)
@@ -169,21 +194,36 @@ def finish(world):
     world.server.kill(signal.SIGTERM)
 
 
-def compare(world, arguments, folder):
-    """With the tortured server gone, so that two don't compute at the same time."""
+def newest_first(clients):
+    """All agents and conversations, in the order of the last answers that were heard of them."""
+    everything = [one for client in clients for one in (*client.agents, *client.gone, *client.conversations, *client.left)]
+    return sorted(everything, key=lambda one: one.newest, reverse=True)
+
+
+def compare(world, arguments, folder, seconds):
+    """With the tortured server gone, so that two don't compute at the same time. What there was no time for is counted."""
     home = folder / "control"
     home.mkdir()
     server = cage.Server(arguments.engram, home, [*FLAGS, "--model", world.model], folder / "control.log")
     why = server.start()
     if why is not None:
         raise RuntimeError(why)
-    control = Control(server, world.record)
-    for client in world.clients:
-        for agent in [*client.agents, *client.gone]:
-            control.replay(agent)
-        for talk in [*client.conversations, *client.left]:
-            control.replay_conversation(talk)
+    control = Control(server, world.record, seconds)
+    for one in newest_first(world.clients):
+        if isinstance(one, Conversation):
+            control.replay_conversation(one)
+        else:
+            control.replay(one)
     server.kill(signal.SIGTERM)
+
+
+def fault_names(text):
+    """Of an argument: "cut,kill"."""
+    names = tuple(name for name in text.split(",") if name)
+    known = [fault.__name__ for fault in faults.FAULTS]
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"there is no fault {', '.join(unknown)}; there are {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
 
 
 def parse(words):
@@ -194,6 +234,10 @@ def parse(words):
     parser.add_argument("--shim", type=file, help="shim.c as a library: without it no slow disk and no clock jumps")
     parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 1))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32)))
+    parser.add_argument("--faults-first", type=fault_names, default=(), metavar="NAMES", help="faults that come in the first rounds, in "
+                        "this order, even when the time is over before: cut,kill")
+    parser.add_argument("--may-skip", type=fault_names, default=(), metavar="NAMES", help=f"faults that a run of {MINUTES_FOR_ALL} minutes "
+                        "or more may leave out; any other that doesn't come is a finding")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the homes and the servers' logs, which stay there")
     return parser.parse_args(words)
@@ -215,10 +259,11 @@ def main(words):
         world = World(arguments, folder)
         try:
             prepare(world, arguments, folder)
-            torture(world, 60 * arguments.minutes * SHARE_OF_TORTURE)
+            torture(world, 60 * arguments.minutes * SHARE_OF_TORTURE, arguments.faults_first)
+            check_faults(world.record, arguments.minutes, arguments.may_skip)
             world.end()
             finish(world)
-            compare(world, arguments, folder)
+            compare(world, arguments, folder, max(LEAST_FOR_CONTROL_S, 60 * arguments.minutes * (1 - SHARE_OF_TORTURE)))
         except Exception as error:  # without a server, or with one that makes no sense, there is nothing more to find out
             world.record.finding("crash", f"the run ended early: {error!r}")
             if os.environ.get("TORTURE_TRACE"):

@@ -16,6 +16,11 @@ ANTHROPIC_OVERLOADED = 529  # where the other protocols say 503
 STATUS_OF_CODE = {"invalid_argument": 400, "not_found": 404, "already_exists": 409, "incompatible": 409, "over_budget": 507,
                   "too_long": 400, "locked": 503, "cancelled": 503, "unsupported": 501}
 
+# The same for errors of a response that had begun.
+STATUS_OF_RESPONSE = {"invalid_value": 400, "invalid_prompt": 400, "context_length_exceeded": 400, "not_found": 404,
+                      "model_not_found": 404, "conflict": 409, "rate_limit_exceeded": 429, "unsupported": 501,
+                      "server_is_overloaded": 503, "insufficient_quota": 507}
+
 
 class NotSent(Exception):
     """The server couldn't be reached: the request has not happened."""
