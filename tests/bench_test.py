@@ -70,6 +70,7 @@ class BenchTest(unittest.TestCase):
                     told += [note for note in record["notes"] if "answers are equal" in note]
                 if name not in ("http", "interference"):
                     self.assertTrue(told, record["checks"])
+                self.assertEqual(record["configuration"]["llama-server"]["batch_tokens"], 2048)
         return records
 
     def test_every_benchmark_is_tried_here(self):
@@ -115,7 +116,11 @@ class BenchTest(unittest.TestCase):
         self.look_at_all("throughput")
 
     def test_run_sessions(self):
-        self.look_at_all("sessions")
+        (record,) = self.look_at_all("sessions")
+        if PEER:
+            beside, over_days = [{f["side"] for f in row["figures"]} for row in record["rows"]]
+            self.assertIn("llama-server, idle slots cached", beside)
+            self.assertNotIn("llama-server, idle slots cached", over_days)
 
     def test_run_interference(self):
         (record,) = self.look_at_all("interference")

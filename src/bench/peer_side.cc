@@ -11,6 +11,10 @@ namespace {
 // Stands for an answer in a rendered conversation, so that what the template puts behind one can be cut out.
 constexpr std::string_view kMark = "MARKOFTHEANSWER";
 
+// Tokens computed at a time, at most: the peer's own defaults, said so that records can name them.
+constexpr std::uint32_t kBatchTokens = 2048;
+constexpr std::uint32_t kMicroBatchTokens = 512;
+
 class PeerSide final : public Side {
   public:
     using Side::Side;
@@ -100,6 +104,8 @@ class PeerSide final : public Side {
         std::string flags = "--flash-attn on --kv-unified --cache-ram 8192 --slot-save-path";
         for (const std::string &word : options_.more) flags += " " + word;
         json["flags"] = flags;
+        json["batch_tokens"] = kBatchTokens;
+        json["micro_batch_tokens"] = kMicroBatchTokens;
         return json;
     }
 
@@ -129,6 +135,10 @@ class PeerSide final : public Side {
                                        "--kv-unified",
                                        "--cache-ram",
                                        "8192",
+                                       "--batch-size",
+                                       std::to_string(kBatchTokens),
+                                       "--ubatch-size",
+                                       std::to_string(kMicroBatchTokens),
                                        "--threads-http",
                                        std::to_string(options_.slots + options_.waiting),
                                        "--no-webui",
