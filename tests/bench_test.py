@@ -137,7 +137,12 @@ class BenchTest(unittest.TestCase):
         self.assertEqual([row["labels"]["stored as"] for row in record["rows"]], ["exact", "f16", "q8_0", "q4_0"])
 
     def test_run_replay(self):
-        self.look_at_all("replay")
+        (record,) = self.look_at_all("replay")
+        self.assertEqual(record["configuration"]["trace"]["tools"], 3)
+        figures = {(f["name"], f["side"]): f["median"] for f in record["rows"][0]["figures"]}
+        reused, computed = (figures["prompt tokens " + what, "engram"] for what in ("reused", "computed"))
+        # Tools, calls whose arguments come back in another order, and their results don't keep it from knowing the conversation.
+        self.assertGreater(reused, 0.45 * (reused + computed))
 
     def test_what_is_there_is_not_measured_again(self):
         self.measure("library")

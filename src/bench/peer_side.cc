@@ -22,13 +22,16 @@ class PeerSide final : public Side {
     std::string_view name() const override { return options_.label.empty() ? kPeer : std::string_view(options_.label); }
     std::filesystem::path memory_folder() const override { return options_.folder / "slots"; }
 
-    Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) override {
+    Result<Answer> say(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens) override {
         if (plain_) {
             http::FetchReply head;
-            return chat_turn(conversation, user, max_tokens, head);
+            return chat_turn(conversation, added, max_tokens, head);
         }
-        ENGRAM_ASSIGN(const std::vector<std::int32_t> added, added_tokens(conversation, user));
-        conversation.tokens.insert(conversation.tokens.end(), added.begin(), added.end());
+        ENGRAM_ASSIGN(std::vector<std::int32_t> following, added_tokens(conversation, added));
+        // The end of a turn that the model has said itself isn't said again.
+        if (!conversation.tokens.empty() && !following.empty() && conversation.tokens.back() == following.front())
+            following.erase(following.begin());
+        conversation.tokens.insert(conversation.tokens.end(), following.begin(), following.end());
         OrderedJson body{{"prompt", conversation.tokens}, {"n_predict", max_tokens}, {"temperature", 0}, {"stream", true}};
         body["return_tokens"] = true;
         body["cache_prompt"] = true;
@@ -51,7 +54,7 @@ class PeerSide final : public Side {
         if (!failure.empty()) return fail(ErrorCode::io, std::format("an answer broke off: {}", failure));
         answer.total_ms = ms_since(start);
         answer.ttft_ms = answer.token_ms.empty() ? answer.total_ms : answer.token_ms.front();
-        conversation.said.emplace_back(user, answer.text);
+        remember(conversation, added, answer);
         return answer;
     }
 
@@ -88,7 +91,7 @@ class PeerSide final : public Side {
 
     Result<void> forget(Conversation &conversation) override {
         ENGRAM_TRY(client_->post(slot_path(conversation, "erase"), OrderedJson::object()));
-        conversation.said.clear();
+        conversation.said = OrderedJson::array();
         conversation.tokens.clear();
         conversation.in_file = false;
         return {};
@@ -169,20 +172,26 @@ class PeerSide final : public Side {
         return json["tokens"].get<std::vector<std::int32_t>>();
     }
 
-    Result<std::string> rendered(const OrderedJson &messages) {
+    Result<std::string> rendered(const Conversation &conversation, const OrderedJson &added) {
+        OrderedJson body = OrderedJson::object();
+        body["messages"] = all_messages(conversation, added);
+        if (!conversation.tools.empty()) body["tools"] = conversation.tools;
         ENGRAM_ASSIGN(const auto client, Client::create(url_));
-        ENGRAM_ASSIGN(const OrderedJson json, client->post("/apply-template", {{"messages", messages}}));
+        ENGRAM_ASSIGN(const OrderedJson json, client->post("/apply-template", body));
         return json["prompt"].get<std::string>();
     }
 
     // What the template puts behind the last answer's text for the next turn; all of it for the first.
-    Result<std::vector<std::int32_t>> added_tokens(const Conversation &conversation, const std::string &user) {
+    Result<std::vector<std::int32_t>> added_tokens(const Conversation &conversation, const OrderedJson &added) {
         if (conversation.said.empty()) {
-            ENGRAM_ASSIGN(const std::string text, rendered(messages_json(conversation, user)));
+            ENGRAM_ASSIGN(const std::string text, rendered(conversation, added));
             return tokenise(text, true);
         }
-        Conversation last{.name = {}, .system = conversation.system, .said = {{"x", std::string(kMark)}}};
-        ENGRAM_ASSIGN(const std::string text, rendered(messages_json(last, user)));
+        Conversation last{.name = {}, .system = conversation.system};
+        last.tools = conversation.tools;
+        last.said.push_back(user_message("x"));
+        last.said.push_back({{"role", "assistant"}, {"content", kMark}});
+        ENGRAM_ASSIGN(const std::string text, rendered(last, added));
         const std::size_t mark = text.find(kMark);
         if (mark == std::string::npos) return fail(ErrorCode::unsupported, "the chat template leaves answers out of its prompts");
         return tokenise(text.substr(mark + kMark.size()), false);

@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bench/client.h"
@@ -47,10 +46,11 @@ enum class Memory : std::uint8_t {
 
 // One side's view of a conversation.
 struct Conversation {
-    std::string name;                                            // a file's name as well
-    std::string system;                                          // empty: none
-    std::vector<std::pair<std::string, std::string>> said = {};  // user's text, answer
-    std::unique_ptr<Client> client = {};                         // its connection
+    std::string name;                          // a file's name as well
+    std::string system;                        // empty: none
+    OrderedJson tools = OrderedJson::array();  // that each request has; none when empty
+    OrderedJson said = OrderedJson::array();   // messages after the system's, answers among them, as the client sends them
+    std::unique_ptr<Client> client = {};       // its connection
     // Engram:
     std::string agent = {};
     // The peer:
@@ -96,7 +96,9 @@ class Side {
     virtual OrderedJson configuration() const;  // as records have it: no path in it
 
     Result<Conversation> converse(std::string name, std::string system = {}) const;
-    virtual Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) = 0;
+    // The client adds these messages, and asks for an answer to all of them.
+    virtual Result<Answer> say(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens) = 0;
+    Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens);  // one of the user's
     virtual Result<std::uint64_t> count_tokens(const std::string &text) = 0;
     // Everything that the conversation has so far goes there, and leaves the context; `disk`: after it was saved.
     virtual Result<void> move(Conversation &conversation, Memory to) = 0;
@@ -116,8 +118,10 @@ class Side {
     virtual std::string health_path() const = 0;
     Result<void> wait_until_ready();
     // A turn by OpenAI's chat completions; the reply's headers are left in `head`.
-    Result<Answer> chat_turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens,
+    Result<Answer> chat_turn(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens,
                              http::FetchReply &head);
+    // What was said now belongs to the conversation.
+    void remember(Conversation &conversation, const OrderedJson &added, Answer &answer) const;
 
     SideOptions options_;
     std::string url_;
@@ -129,7 +133,9 @@ class Side {
 std::unique_ptr<Side> engram_side(SideOptions options);
 std::unique_ptr<Side> peer_side(SideOptions options);
 
-// All that was said, and what the user says now, as clients send it.
-OrderedJson messages_json(const Conversation &conversation, const std::string &user);
+OrderedJson user_message(const std::string &text);
+// All that was said, and what is added now, as clients send it.
+OrderedJson all_messages(const Conversation &conversation, const OrderedJson &added);
+OrderedJson messages_json(const Conversation &conversation, const std::string &user);  // the user's text added
 
 }  // namespace engram::bench
