@@ -42,13 +42,13 @@ struct Texts {
 struct Told {
     double seconds = 0, computed = 0, reused = 0, worst_ms = 0;
     std::vector<double> first_tokens;
-    std::vector<std::string> answers;
+    std::vector<Answer> answers;
 
     void add(const Answer &answer, bool first_of_all) {
         seconds += answer.total_ms / 1000;
         computed += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
         reused += static_cast<double>(answer.cached_tokens);
-        answers.push_back(answer.text);
+        answers.push_back(answer);
         if (first_of_all) return;
         first_tokens.push_back(answer.ttft_ms);
         worst_ms = std::max(worst_ms, answer.ttft_ms);
@@ -176,9 +176,11 @@ void add_told(Row &row, std::string_view side, const Told &told) {
 }  // namespace
 
 Result<void> run_replay(const Lab &lab, const std::string &, Record &record) {
+    ENGRAM_TRY(answer_alike(lab, record, run_replay));
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
-    const Trace trace =
+    Trace trace =
         lab.by_size<Trace>({150, 4, 30, 4, 2, 60, 3}, {2000, 8, 250, 24, 4, 1000, 20}, {25000, 40, 300, 64, 10, 4000, 20});
+    if (lab.examined()) trace.answer_tokens = 16;
     SideOptions options = lab.side(model);
     options.slots = 3;
     const std::uint32_t longest = trace.system_tokens + trace.turns * (trace.result_tokens + trace.answer_tokens + 128);
@@ -198,8 +200,8 @@ Result<void> run_replay(const Lab &lab, const std::string &, Record &record) {
     const auto replay_on = [&](Side &side) -> Result<void> {
         ENGRAM_ASSIGN(const Told told, Replay(lab, side, trace, texts, side.name() == kEngram).run());
         add_told(row, side.name(), told);
-        for (const std::string &answer : told.answers) agreement.add(side, answer);
-        if (side.name() != kPeer) return {};
+        for (const Answer &answer : told.answers) agreement.add(side, answer);
+        if (side.name() != kPeer || lab.examined()) return {};
         side.stop();  // and with it what it had in memory
         side.ask_plainly();
         ENGRAM_TRY(side.start());

@@ -15,6 +15,34 @@ constexpr std::string_view kMark = "MARKOFTHEANSWER";
 constexpr std::uint32_t kBatchTokens = 2048;
 constexpr std::uint32_t kMicroBatchTokens = 512;
 
+constexpr std::uint32_t kChoices = 20;  // that are told of each token where answers are compared
+
+// Of the models that answers are compared with.
+constexpr std::string_view kCallOpening = "<tool_call>";
+
+TokenOdds::Choice choice_of(const OrderedJson &json) {
+    TokenOdds::Choice choice;
+    if (const auto bytes = json.find("bytes"); bytes != json.end() && bytes->is_array()) {
+        for (const OrderedJson &byte : *bytes) choice.piece += static_cast<char>(byte.get<int>());
+    }
+    if (const auto value = json.find("logprob"); value != json.end() && value->is_number()) choice.logprob = value->get<double>();
+    return choice;
+}
+
+TokenOdds odds_of(const OrderedJson &json) {
+    TokenOdds odds{.said = choice_of(json)};
+    const auto others = json.find("top_logprobs");
+    if (others == json.end() || !others->is_array()) return odds;
+    for (const OrderedJson &other : *others) {
+        odds.others.push_back(choice_of(other));
+        // The token's own bytes are those that were sent, which lack what is held back and have what was.
+        if (other.value("id", -1) == json.value("id", -2)) odds.said = odds.others.back();
+    }
+    // What was more probable than what was said wasn't allowed.
+    std::erase_if(odds.others, [&](const TokenOdds::Choice &other) { return other.logprob > odds.said.logprob; });
+    return odds;
+}
+
 class PeerSide final : public Side {
   public:
     using Side::Side;
@@ -35,6 +63,7 @@ class PeerSide final : public Side {
         OrderedJson body{{"prompt", conversation.tokens}, {"n_predict", max_tokens}, {"temperature", 0}, {"stream", true}};
         body["return_tokens"] = true;
         body["cache_prompt"] = true;
+        if (options_.examined) ENGRAM_TRY(examine(conversation, body));
         if (conversation.slot) body["id_slot"] = *conversation.slot;
         Answer answer{.prompt_tokens = conversation.tokens.size()};
         const auto start = SteadyClock::now();
@@ -159,6 +188,20 @@ class PeerSide final : public Side {
     }
     static OrderedJson file_json(const Conversation &conversation) { return {{"filename", conversation.name + ".slot"}}; }
 
+    // Answers are compared: nobody calls a tool, and each token says what else was probable.
+    Result<void> examine(const Conversation &conversation, OrderedJson &body) {
+        body["n_probs"] = kChoices;
+        if (conversation.tools.empty()) return {};
+        ENGRAM_ASSIGN(const std::vector<std::int32_t> opening, tokenise(std::string(kCallOpening), false));
+        if (opening.size() != 1) return {};
+        OrderedJson never = OrderedJson::array();
+        never.push_back(opening.front());
+        never.push_back(false);
+        body["logit_bias"] = OrderedJson::array();
+        body["logit_bias"].push_back(std::move(never));
+        return {};
+    }
+
     Result<void> restore(Conversation &conversation) {
         ENGRAM_TRY(conversation.client->post(slot_path(conversation, "restore"), file_json(conversation)));
         conversation.in_file = false;
@@ -205,6 +248,9 @@ class PeerSide final : public Side {
         }
         if (const auto timings = json.find("timings"); timings != json.end() && timings->is_object())
             answer.cached_tokens = timings->value("cache_n", std::uint64_t{0});
+        if (const auto odds = json.find("completion_probabilities"); odds != json.end() && odds->is_array()) {
+            for (const OrderedJson &token : *odds) answer.tokens.push_back(odds_of(token));
+        }
         if (text.empty()) return;
         answer.token_ms.push_back(now);
         answer.text += text;

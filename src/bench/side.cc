@@ -41,6 +41,20 @@ void read_frame(const OrderedJson &json, double now, Answer &answer) {
     answer.text += text;
 }
 
+// Messages as they are compared: servers differ in the white space around answers.
+std::string spoken(const OrderedJson &messages) {
+    constexpr std::string_view kSpace = " \t\r\n";
+    std::string text;
+    for (const OrderedJson &message : messages) {
+        const std::string content = message.value("content", std::string());
+        const std::size_t first = std::min(content.find_first_not_of(kSpace), content.size());
+        text += std::format("{}: {}\n", message.value("role", std::string()),
+                            content.substr(first, content.find_last_not_of(kSpace) + 1 - first));
+        if (message.contains("tool_calls")) text += message["tool_calls"].dump() + "\n";
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<double> Answer::gaps_ms() const {
@@ -78,6 +92,7 @@ Result<Answer> Side::turn(Conversation &conversation, const std::string &user, s
 
 void Side::remember(Conversation &conversation, const OrderedJson &added, Answer &answer) const {
     for (const OrderedJson &message : added) conversation.said.push_back(message);
+    if (options_.examined) answer.asked = spoken(conversation.said);
     conversation.said.push_back({{"role", "assistant"}, {"content", answer.text}});
 }
 
@@ -109,6 +124,8 @@ Result<Answer> Side::chat_turn(Conversation &conversation, const OrderedJson &ad
                                http::FetchReply &head) {
     OrderedJson body{{"model", "bench"}, {"messages", all_messages(conversation, added)}, {"max_tokens", max_tokens}};
     if (!conversation.tools.empty()) body["tools"] = conversation.tools;
+    // Compared are texts: nobody calls.
+    if (options_.examined && !conversation.tools.empty()) body["tool_choice"] = "none";
     body["temperature"] = 0;
     body["stream"] = true;
     body["stream_options"] = {{"include_usage", true}};

@@ -32,6 +32,7 @@ struct SideOptions {
     std::uint32_t waiting = 256;         // requests that may wait
     std::vector<std::string> more = {};  // further flags
     std::string label = {};              // the peer's name where there are several of it; empty: llama-server
+    bool examined = false;               // answers are compared: they say what they answer, and the peer's what else was likely
 };
 
 // An agent keeps its place in a slot of its own only so: by default the peer moves idle slots to host memory, and doesn't bring
@@ -59,6 +60,16 @@ struct Conversation {
     bool in_file = false;                   // its slot was saved, and has to be restored before the next turn
 };
 
+// A token of an answer, and what stood against it.
+struct TokenOdds {
+    struct Choice {
+        std::string piece;  // its bytes; empty: it is no text, as the end of the turn
+        double logprob = 0;
+    };
+    Choice said;
+    std::vector<Choice> others = {};  // the most probable ones; what was said may be among them
+};
+
 struct Answer {
     double ttft_ms = 0;            // from the request, or the restore in front of it, to the first text
     std::vector<double> token_ms;  // when each piece of text came, from the same start
@@ -67,6 +78,9 @@ struct Answer {
     std::uint64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;
     std::string tier;  // Engram: where reused tokens came from
     std::string text;
+    // Where answers are compared:
+    std::string asked = {};              // all messages up to this answer but the system's, and earlier answers among them
+    std::vector<TokenOdds> tokens = {};  // the peer only
 
     std::vector<double> gaps_ms() const;  // between pieces
 };
