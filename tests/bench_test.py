@@ -13,6 +13,7 @@ import unittest
 ENGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
 PEER = shutil.which("llama-server")
 COMPARED = ("resume", "save", "fanout", "throughput", "sessions", "interference", "http", "replay")
+EXAMINED = ("fanout", "throughput", "sessions", "replay")  # a trained model answers before anything is measured
 
 
 class BenchTest(unittest.TestCase):
@@ -73,6 +74,10 @@ class BenchTest(unittest.TestCase):
                     told += [note for note in record["notes"] if "answers are equal" in note]
                 if name not in ("http", "interference"):
                     self.assertTrue(told, record["checks"])
+                if name in EXAMINED:
+                    alike = [c for c in record["checks"] if c["name"].startswith("both answer alike") and "engram-nano" in c["name"]]
+                    self.assertTrue(alike, record["checks"])
+                self.assertEqual(record["configuration"]["llama-server"]["batch_tokens"], 2048)
         return records
 
     def test_every_benchmark_is_tried_here(self):
@@ -129,7 +134,11 @@ class BenchTest(unittest.TestCase):
         self.assertEqual([promise["figure"] for promise in record["promises"]], ["decoded together"] * 2)
 
     def test_run_sessions(self):
-        self.look_at_all("sessions")
+        (record,) = self.look_at_all("sessions")
+        if PEER:
+            beside, over_days = [{f["side"] for f in row["figures"]} for row in record["rows"]]
+            self.assertIn("llama-server, idle slots cached", beside)
+            self.assertNotIn("llama-server, idle slots cached", over_days)
 
     def test_run_interference(self):
         (record,) = self.look_at_all("interference")
@@ -152,7 +161,12 @@ class BenchTest(unittest.TestCase):
         self.assertLessEqual({("q8_0", "mean divergence (nats)"), ("q4_0", "mean divergence (nats)")}, told)
 
     def test_run_replay(self):
-        self.look_at_all("replay")
+        (record,) = self.look_at_all("replay")
+        self.assertEqual(record["configuration"]["trace"]["tools"], 3)
+        figures = {(f["name"], f["side"]): f["median"] for f in record["rows"][0]["figures"]}
+        reused, computed = (figures["prompt tokens " + what, "engram"] for what in ("reused", "computed"))
+        # Tools, calls whose arguments come back in another order, and their results don't keep it from knowing the conversation.
+        self.assertGreater(reused, 0.45 * (reused + computed))
 
     def test_what_is_there_is_not_measured_again(self):
         self.measure("library")

@@ -25,7 +25,7 @@ struct Outcome {
     double seconds = 0;
     double computed = 0;       // prompt tokens that were computed
     std::uint64_t tokens = 0;  // of all conversations
-    std::vector<std::string> texts;
+    std::vector<Answer> answers;
 };
 
 struct Fan {
@@ -88,12 +88,12 @@ Result<Outcome> ask_all(const Fan &fan, Side &side, std::vector<Conversation> &t
         ENGRAM_ASSIGN(copied, copy_slots(side, talks));
     }
     ENGRAM_TRY(together(talks.size() - first, [&](std::size_t i) { return ask(i + first); }));
-    Outcome outcome{.seconds = ms_since(start) / 1000, .computed = static_cast<double>(copied), .tokens = 0, .texts = {}};
+    Outcome outcome{.seconds = ms_since(start) / 1000, .computed = static_cast<double>(copied), .tokens = 0, .answers = {}};
     for (const Answer &answer : answers) {
         outcome.computed += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
         outcome.tokens += answer.prompt_tokens + answer.answer_tokens;
-        outcome.texts.push_back(answer.text);
     }
+    outcome.answers = std::move(answers);
     fan.lab.note(std::format("{}: {:.1f} s, {:.0f} tokens computed", side.name(), outcome.seconds, outcome.computed));
     return outcome;
 }
@@ -135,7 +135,7 @@ Result<void> measure(Fan &fan, Way way, std::string_view name) {
         ENGRAM_ASSIGN(const Outcome outcome, ask_all(fan, side, talks, way));
         row.add("all have answered after", side.name(), "s", outcome.seconds);
         row.add("prompt tokens computed", side.name(), "tokens", outcome.computed);
-        for (const std::string &text : outcome.texts) agreement.add(side, text);
+        for (const Answer &answer : outcome.answers) agreement.add(side, answer);
         ENGRAM_ASSIGN(const Process::Usage usage, side.process().usage());
         row.add("resident memory", side.name(), "bytes", static_cast<double>(usage.resident_bytes));
         if (way == (side.name() == kPeer ? Way::by_copies : Way::at_once)) {
@@ -176,6 +176,7 @@ Result<void> measure_forks(const Fan &fan) {
 }  // namespace
 
 Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
+    ENGRAM_TRY(answer_alike(lab, record, run_fanout));
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
     const std::size_t agents = lab.by_size<std::size_t>(3, 16, 16);
     const std::uint32_t prefix = lab.lengths({lab.by_size<std::uint32_t>(300, 1000, 8000)}).front();
@@ -188,6 +189,7 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
     fan.saved.labels = {{"asked", "saved"}, {"agents", agents}, {"common tokens", prefix}};
     ENGRAM_TRY(measure(fan, Way::at_once, "all at once"));
     ENGRAM_TRY(measure(fan, Way::after_one, "one first, then all others"));
+    if (lab.examined()) return {};
     if (pair->peer() != nullptr) ENGRAM_TRY(measure(fan, Way::by_copies, "slots copied by save and restore"));
     ENGRAM_TRY(measure_forks(fan));
     record.promises.push_back({.what = std::format("one fork of an agent with {} tokens", prefix),

@@ -44,7 +44,7 @@ Result<double> tokens_per_second(Side &side, Group &group, const Round &round, A
     double tokens = 0;
     for (const Answer &answer : answers) {
         tokens += static_cast<double>(answer.answer_tokens);
-        agreement.add(side, answer.text);
+        agreement.add(side, answer);
     }
     return tokens / seconds;
 }
@@ -115,6 +115,7 @@ void promise(std::size_t agents, Record &record) {
 }  // namespace
 
 Result<void> run_throughput(const Lab &lab, const std::string &, Record &record) {
+    ENGRAM_TRY(answer_alike(lab, record, run_throughput));
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model("gemma3-270m", record));
     const auto counts = lab.by_size<std::vector<std::size_t>>({1, 2}, {1, 8, 16}, {1, 2, 3, 4, 6, 8, 12, 16});
     SideOptions options = lab.side(model);

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/agreement.h"
 #include "bench/record.h"
 #include "bench/side.h"
 #include "engram/error.h"
@@ -39,6 +40,7 @@ struct LabOptions {
     std::int32_t threads = 0;                            // of each server; not 0
     std::vector<std::uint32_t> tokens = {};              // lengths, instead of the benchmark's own
     std::uint32_t repetitions = 0;                       // 0: the benchmark's own
+    bool examined = false;                               // a small run in which answers are compared, and nothing else counts
     std::function<void(const std::string &)> note = {};  // a line of progress; may be null
     // The file of a synthetic model.
     std::function<Result<std::filesystem::path>(const std::string &geometry, const std::string &type)> synthetic = {};
@@ -54,6 +56,7 @@ class Lab {
     const LabOptions &options() const { return options_; }
     Size size() const { return options_.size; }
     bool smoke() const { return options_.size == Size::smoke; }
+    bool examined() const { return options_.examined; }
     template <typename T>
     T by_size(const T &smoke, const T &quick, const T &full) const {
         return options_.size == Size::smoke ? smoke : options_.size == Size::quick ? quick : full;
@@ -107,24 +110,16 @@ class Pair {
 
 std::string question(std::uint32_t number);  // a short one, with another beginning for each number
 
-// What both said, turn for turn.
-class Agreement {
-  public:
-    // What llama-server says is kept once, whatever its flags.
-    void add(const Side &side, const std::string &text) {
-        if (side.name() == kEngram) ours_.push_back(text);
-        if (side.name() == kPeer) theirs_.push_back(text);
-    }
-    void check(Record &record, const std::string &where) const;  // adds one to the record, when there are two sides
-
-  private:
-    std::vector<std::string> ours_, theirs_;
-};
+// What a comparison begins with: the same benchmark in its smallest size with the model that comes with the program, which knows
+// what it says. Whether both servers answered alike goes into the record, as checks; figures are thrown away. Nothing in that
+// small run itself, or without a peer.
+using RunBenchmark = Result<void> (*)(const Lab &lab, const std::string &variant, Record &record);
+Result<void> answer_alike(const Lab &lab, Record &record, RunBenchmark run);
 
 struct Benchmark {
     std::string_view name, title, about;  // about: one sentence for the list of them
     std::vector<std::string> (*variants)(const Lab &lab);
-    Result<void> (*run)(const Lab &lab, const std::string &variant, Record &record);
+    RunBenchmark run;
 };
 
 std::span<const Benchmark> benchmarks();

@@ -22,9 +22,9 @@ class EngramSide final : public Side {
     std::string_view name() const override { return kEngram; }
     std::filesystem::path memory_folder() const override { return options_.folder / "home"; }
 
-    Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) override {
+    Result<Answer> say(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens) override {
         http::FetchReply head;
-        ENGRAM_ASSIGN(Answer answer, chat_turn(conversation, user, max_tokens, head));
+        ENGRAM_ASSIGN(Answer answer, chat_turn(conversation, added, max_tokens, head));
         answer.cached_tokens = whole_header(head, "x-engram-cached-tokens");
         answer.tier = head.header("x-engram-tier");
         if (const std::string ms(head.header("x-engram-restore-ms")); !ms.empty()) answer.restore_ms = std::stod(ms);
@@ -56,7 +56,7 @@ class EngramSide final : public Side {
 
     Result<void> forget(Conversation &conversation) override {
         ENGRAM_TRY(client_->remove("/v1/agents/" + conversation.agent));
-        conversation.said.clear();
+        conversation.said = OrderedJson::array();
         return {};
     }
 

@@ -10,12 +10,6 @@ namespace engram::bench {
 namespace {
 
 constexpr std::string_view kWeights = "q8_0";
-constexpr std::string_view kTinyWeights = "f32";
-constexpr std::string_view kRandom = ", random weights";
-// Benchmarks that have one conversation in the context at a time, so that its cells lie alike in both servers.
-bool one_conversation(const Record &record) {
-    return record.benchmark == "resume" || record.benchmark == "library" || record.benchmark == "save";
-}
 
 constexpr std::chrono::milliseconds kSettling{30};  // timers that came due while a server stood still go off
 
@@ -55,12 +49,16 @@ Result<std::filesystem::path> Lab::model(const std::string &usual, Record &recor
     }
     const std::string shape = geometry(usual);
     const std::string type(smoke() ? kTinyWeights : kWeights);
-    record.configuration["model"] = std::format("{} {}{}", shape, type, kRandom);
+    record.configuration["model"] = std::format("{} {}{}", shape, type, kRandomWeights);
     return options_.synthetic(shape, type);
 }
 
 SideOptions Lab::side(const std::filesystem::path &model) const {
-    return {.program = options_.engram, .model = model, .folder = options_.folder, .threads = options_.threads};
+    return {.program = options_.engram,
+            .model = model,
+            .folder = options_.folder,
+            .threads = options_.threads,
+            .examined = options_.examined};
 }
 
 Result<std::unique_ptr<Pair>> Pair::start(const Lab &lab, const SideOptions &options, Record &record,
@@ -72,6 +70,7 @@ Result<std::unique_ptr<Pair>> Pair::start(const Lab &lab, const SideOptions &opt
     if (lab.options().peer.empty()) record.notes.emplace_back("llama-server was not there: measured without it.");
     for (const PeerKind &peer : peers) {
         if (lab.options().peer.empty()) break;
+        if (lab.options().examined && peer.label != kPeer) continue;  // nothing else is compared
         SideOptions theirs = options;
         theirs.folder = options.folder / std::format("peer-{}", pair->sides_.size());
         theirs.program = lab.options().peer;
@@ -139,23 +138,30 @@ Result<std::string> Pair::text(std::uint32_t tokens, std::uint32_t seed) {
     return text;
 }
 
-std::string question(std::uint32_t number) { return std::format("{} is the next line. What is the value of its node?", number); }
-
-// Random weights have near-ties, which fall as the cells lie and the batches were cut; single precision has them rarely.
-void Agreement::check(Record &record, const std::string &where) const {
-    if (theirs_.empty()) return;
-    std::size_t equal = 0;
-    for (std::size_t i = 0; i < std::min(ours_.size(), theirs_.size()); ++i) equal += ours_[i] == theirs_[i] ? 1 : 0;
-    const bool all = equal == ours_.size() && ours_.size() == theirs_.size();
-    const std::string counted = std::format("{} of {} answers are equal", equal, std::max(ours_.size(), theirs_.size()));
-    const std::string model = record.configuration.value("model", std::string());
-    const bool exact = model.contains(kTinyWeights) && one_conversation(record);
-    if (all || exact || !model.ends_with(kRandom)) {
-        record.check(std::format("both answer alike, {}", where), all, counted);
-    } else {
-        record.notes.push_back(
-            std::format("{}: {}; with random weights, near-ties fall as cells and batches lie.", where, counted));
+Result<void> answer_alike(const Lab &lab, Record &record, RunBenchmark run) {
+    if (lab.examined() || lab.options().peer.empty()) return {};
+    if (lab.options().embedded.empty()) {
+        record.notes.emplace_back("This installation has no model of its own: whether both answer alike was not looked at.");
+        return {};
     }
+    LabOptions options = lab.options();
+    options.size = Size::smoke;
+    options.model = options.embedded;
+    options.folder /= "alike";
+    options.tokens.clear();
+    options.repetitions = 1;
+    options.note = {};
+    options.examined = true;
+    const std::string model = options.model.stem().string();
+    lab.note(std::format("{}: do both answer alike?", model));
+    Record found{.benchmark = record.benchmark};
+    if (Result<void> ran = run(Lab(std::move(options)), {}, found); !ran)
+        return std::unexpected(std::move(ran.error()).within(std::format("comparing answers of {}", model)));
+    for (const Check &check : found.checks)
+        record.check(std::format("{} (a small run with {})", check.name, model), check.passed, check.detail);
+    return {};
 }
+
+std::string question(std::uint32_t number) { return std::format("{} is the next line. What is the value of its node?", number); }
 
 }  // namespace engram::bench

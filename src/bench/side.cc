@@ -38,6 +38,20 @@ void read_frame(const OrderedJson &json, double now, Answer &answer) {
     answer.text += text;
 }
 
+// Messages as they are compared: servers differ in the white space around answers.
+std::string spoken(const OrderedJson &messages) {
+    constexpr std::string_view kSpace = " \t\r\n";
+    std::string text;
+    for (const OrderedJson &message : messages) {
+        const std::string content = message.value("content", std::string());
+        const std::size_t first = std::min(content.find_first_not_of(kSpace), content.size());
+        text += std::format("{}: {}\n", message.value("role", std::string()),
+                            content.substr(first, content.find_last_not_of(kSpace) + 1 - first));
+        if (message.contains("tool_calls")) text += message["tool_calls"].dump() + "\n";
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<double> Answer::gaps_ms() const {
@@ -46,15 +60,37 @@ std::vector<double> Answer::gaps_ms() const {
     return gaps;
 }
 
-OrderedJson messages_json(const Conversation &conversation, const std::string &user) {
+OrderedJson user_message(const std::string &text) {
+    OrderedJson message = OrderedJson::object();
+    message["role"] = "user";
+    message["content"] = text;
+    return message;
+}
+
+OrderedJson all_messages(const Conversation &conversation, const OrderedJson &added) {
     OrderedJson messages = OrderedJson::array();
     if (!conversation.system.empty()) messages.push_back({{"role", "system"}, {"content", conversation.system}});
-    for (const auto &[asked, answered] : conversation.said) {
-        messages.push_back({{"role", "user"}, {"content", asked}});
-        messages.push_back({{"role", "assistant"}, {"content", answered}});
-    }
-    messages.push_back({{"role", "user"}, {"content", user}});
+    for (const OrderedJson &message : conversation.said) messages.push_back(message);
+    for (const OrderedJson &message : added) messages.push_back(message);
     return messages;
+}
+
+OrderedJson messages_json(const Conversation &conversation, const std::string &user) {
+    OrderedJson added = OrderedJson::array();
+    added.push_back(user_message(user));
+    return all_messages(conversation, added);
+}
+
+Result<Answer> Side::turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) {
+    OrderedJson added = OrderedJson::array();
+    added.push_back(user_message(user));
+    return say(conversation, added, max_tokens);
+}
+
+void Side::remember(Conversation &conversation, const OrderedJson &added, Answer &answer) const {
+    for (const OrderedJson &message : added) conversation.said.push_back(message);
+    if (options_.examined) answer.asked = spoken(conversation.said);
+    conversation.said.push_back({{"role", "assistant"}, {"content", answer.text}});
 }
 
 Result<void> Side::start() {
@@ -81,9 +117,12 @@ Result<void> Side::wait_until_ready() {
     return {};
 }
 
-Result<Answer> Side::chat_turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens,
+Result<Answer> Side::chat_turn(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens,
                                http::FetchReply &head) {
-    OrderedJson body{{"model", "bench"}, {"messages", messages_json(conversation, user)}, {"max_tokens", max_tokens}};
+    OrderedJson body{{"model", "bench"}, {"messages", all_messages(conversation, added)}, {"max_tokens", max_tokens}};
+    if (!conversation.tools.empty()) body["tools"] = conversation.tools;
+    // Compared are texts: nobody calls.
+    if (options_.examined && !conversation.tools.empty()) body["tool_choice"] = "none";
     body["temperature"] = 0;
     body["stream"] = true;
     body["stream_options"] = {{"include_usage", true}};
@@ -101,7 +140,7 @@ Result<Answer> Side::chat_turn(Conversation &conversation, const std::string &us
     if (!failure.empty()) return fail(ErrorCode::io, std::format("an answer broke off: {}", failure));
     answer.total_ms = ms_since(start);
     answer.ttft_ms = answer.token_ms.empty() ? answer.total_ms : answer.token_ms.front();
-    conversation.said.emplace_back(user, answer.text);
+    remember(conversation, added, answer);
     return answer;
 }
 

@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bench/client.h"
@@ -34,6 +33,7 @@ struct SideOptions {
     std::uint32_t waiting = 256;         // requests that may wait
     std::vector<std::string> more = {};  // further flags
     std::string label = {};              // the peer's name where there are several of it; empty: llama-server
+    bool examined = false;               // answers are compared: they say what they answer, and the peer's what else was likely
 };
 
 // An agent keeps its place in a slot of its own only so: by default the peer moves idle slots to host memory, and doesn't bring
@@ -48,16 +48,27 @@ enum class Memory : std::uint8_t {
 
 // One side's view of a conversation.
 struct Conversation {
-    std::string name;                                            // a file's name as well
-    std::string system;                                          // empty: none
-    std::vector<std::pair<std::string, std::string>> said = {};  // user's text, answer
-    std::unique_ptr<Client> client = {};                         // its connection
+    std::string name;                          // a file's name as well
+    std::string system;                        // empty: none
+    OrderedJson tools = OrderedJson::array();  // that each request has; none when empty
+    OrderedJson said = OrderedJson::array();   // messages after the system's, answers among them, as the client sends them
+    std::unique_ptr<Client> client = {};       // its connection
     // Engram:
     std::string agent = {};
     // The peer:
     std::vector<std::int32_t> tokens = {};  // of all that was read and said
     std::optional<int> slot = {};           // none: the server chooses
     bool in_file = false;                   // its slot was saved, and has to be restored before the next turn
+};
+
+// A token of an answer, and what stood against it.
+struct TokenOdds {
+    struct Choice {
+        std::string piece;  // its bytes; empty: it is no text, as the end of the turn
+        double logprob = 0;
+    };
+    Choice said;
+    std::vector<Choice> others = {};  // the most probable ones; what was said may be among them
 };
 
 struct Answer {
@@ -68,6 +79,9 @@ struct Answer {
     std::uint64_t prompt_tokens = 0, cached_tokens = 0, answer_tokens = 0;
     std::string tier;  // Engram: where reused tokens came from
     std::string text;
+    // Where answers are compared:
+    std::string asked = {};              // all messages up to this answer but the system's, and earlier answers among them
+    std::vector<TokenOdds> tokens = {};  // the peer only
 
     std::vector<double> gaps_ms() const;  // between pieces
 };
@@ -97,7 +111,9 @@ class Side {
     virtual OrderedJson configuration() const;  // as records have it: no path in it
 
     Result<Conversation> converse(std::string name, std::string system = {}) const;
-    virtual Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens) = 0;
+    // The client adds these messages, and asks for an answer to all of them.
+    virtual Result<Answer> say(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens) = 0;
+    Result<Answer> turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens);  // one of the user's
     virtual Result<std::uint64_t> count_tokens(const std::string &text) = 0;
     // Everything that the conversation has so far goes there, and leaves the context; `disk`: after it was saved.
     virtual Result<void> move(Conversation &conversation, Memory to) = 0;
@@ -117,8 +133,10 @@ class Side {
     virtual std::string health_path() const = 0;
     Result<void> wait_until_ready();
     // A turn by OpenAI's chat completions; the reply's headers are left in `head`.
-    Result<Answer> chat_turn(Conversation &conversation, const std::string &user, std::uint32_t max_tokens,
+    Result<Answer> chat_turn(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens,
                              http::FetchReply &head);
+    // What was said now belongs to the conversation.
+    void remember(Conversation &conversation, const OrderedJson &added, Answer &answer) const;
 
     SideOptions options_;
     std::string url_;
@@ -130,7 +148,9 @@ class Side {
 std::unique_ptr<Side> engram_side(SideOptions options);
 std::unique_ptr<Side> peer_side(SideOptions options);
 
-// All that was said, and what the user says now, as clients send it.
-OrderedJson messages_json(const Conversation &conversation, const std::string &user);
+OrderedJson user_message(const std::string &text);
+// All that was said, and what is added now, as clients send it.
+OrderedJson all_messages(const Conversation &conversation, const OrderedJson &added);
+OrderedJson messages_json(const Conversation &conversation, const std::string &user);  // the user's text added
 
 }  // namespace engram::bench
