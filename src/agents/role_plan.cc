@@ -10,6 +10,13 @@ namespace {
 // As the registry keeps them, so that equal ones are equal.
 std::string stored_tools(const std::string &tools) { return checked_tools(tools).value_or(tools); }
 
+// Whether runs show the agent what it may call, which stands in front as its own tools until the next one: a role without
+// functions says nothing of that.
+bool runs_show_tools(const AgentSpec &role) {
+    const AgentCard &card = role.card;
+    return role.tools.empty() && !(card.tools.empty() && card.colleagues.empty() && card.team.empty());
+}
+
 RoleStep step_for(const AgentSpec &role, const AgentInfo &info) {
     RoleStep step{.kind = RoleStep::Kind::keep, .spec = {}, .id = role.id, .change = {}, .retention = {}, .what = {}};
     const auto differs = [&step](auto &place, const auto &wanted, const auto &have, std::string_view name) {
@@ -20,7 +27,7 @@ RoleStep step_for(const AgentSpec &role, const AgentInfo &info) {
     };
     differs(step.change.system_prompt, role.system_prompt, info.system_prompt, "system_prompt");
     differs(step.change.description, role.description, info.description, "description");
-    differs(step.change.tools, stored_tools(role.tools), info.tools, "tools");
+    if (!runs_show_tools(role)) differs(step.change.tools, stored_tools(role.tools), info.tools, "tools");
     differs(step.change.card, role.card, info.card, "card");
     differs(step.retention, role.retention, info.retention, "retention");
     return step;

@@ -124,5 +124,29 @@ TEST(Roles, ThePlanNamesWhatDiffers) {
     EXPECT_EQ(plan(true), "pilot unchanged; ") << "what isn't of the set stays";
 }
 
+TEST(Roles, WhatARunShowedAnAgentIsNoDifference) {
+    constexpr std::string_view kShown =
+        R"([{"type":"function","function":{"name":"files__read","parameters":{"type":"object"}}}])";
+    AgentSpec role{.id = "reader", .system_prompt = "You read."};
+    AgentInfo acted;
+    acted.id = role.id;
+    acted.system_prompt = role.system_prompt;
+    acted.tools = kShown;
+    const auto kind = [&] {
+        AgentSpec managed = role;
+        managed.card.managed_by = "set";
+        acted.card = managed.card;
+        return plan_roles(std::span(&role, 1), std::span(&acted, 1), "set", false).front().kind;
+    };
+    EXPECT_EQ(kind(), RoleStep::Kind::change) << "functions that no file has go";
+    role.card.tools = {"files/*"};
+    EXPECT_EQ(kind(), RoleStep::Kind::keep);
+    role.card.tools.clear();
+    role.card.colleagues = {"writer"};
+    EXPECT_EQ(kind(), RoleStep::Kind::keep);
+    role.tools = R"([{"type":"function","function":{"name":"own","parameters":{"type":"object"}}}])";
+    EXPECT_EQ(kind(), RoleStep::Kind::change) << "functions of the file are the agent's";
+}
+
 }  // namespace
 }  // namespace engram

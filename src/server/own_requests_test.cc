@@ -77,7 +77,8 @@ TEST(OwnRequests, TurnsHaveBounds) {
 }
 
 TEST(OwnRequests, RunsHaveBounds) {
-    const auto asked = asked_for(run, R"({"approvals":{"c1":"allow","c2":"deny"},"schema":{},"limits":{"steps":3,"seconds":60}})");
+    const auto asked =
+        asked_for(run, R"({"approvals":{"c1":"allow","c2":"deny"},"schema":{},"limits":{"steps":3,"seconds":60}})");
     ASSERT_TRUE(asked) << asked.error().message;
     EXPECT_EQ(asked->request.approvals, (std::map<std::string, bool>{{"c1", true}, {"c2", false}}));
     EXPECT_EQ(asked->request.format, AnswerFormat::json_schema);
