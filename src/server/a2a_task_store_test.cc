@@ -249,7 +249,7 @@ TEST_F(A2aTaskStoreTest, WhatHooksAreToBeToldStaysUntilItIsRemoved) {
 TEST_F(A2aTaskStoreTest, AFileWithoutAnOutboxGetsOne) {
     ASSERT_TRUE(store_->create(task("t1", 10)));
     store_.reset();
-    tamper("DROP TABLE outbox; PRAGMA user_version = 1");
+    tamper("PRAGMA user_version = 1; DROP TABLE outbox");
     reopen();
     EXPECT_EQ(found("t1").task.history.size(), 1U);
     EXPECT_TRUE(store_->waiting_notifications()->empty());

@@ -174,6 +174,7 @@ describe("agents of the official packages", () => {
 
   let here;
   before(async () => {
+    await configure({});
     here = await started(["--mcp-config", config]);
   });
   async function colleague(name, web) {

@@ -46,6 +46,7 @@ export class Server {
 
   // As a crash does: nothing is written any more.
   async kill() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     this.child.kill("SIGKILL");
     await once(this.child, "exit");
   }

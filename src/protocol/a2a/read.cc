@@ -201,7 +201,8 @@ A2aResult<PushConfig> read_push_config(const Field &field, WireVersion dialect) 
     ENGRAM_ASSIGN(config.id, id_or_nothing(field["id"]));
     ENGRAM_ASSIGN(config.url, field["url"].text_that_is_not_empty());
     const bool web = config.url.starts_with("http://") || config.url.starts_with("https://");
-    if (!web || config.url.size() > kMaxUrlBytes) {
+    const auto stands_in_no_url = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; };
+    if (!web || config.url.size() > kMaxUrlBytes || std::ranges::any_of(config.url, stands_in_no_url)) {
         return field["url"].wrong(std::format("must be an http or https URL of at most {} bytes", kMaxUrlBytes));
     }
     ENGRAM_ASSIGN(config.token, header_text(field["token"]));
