@@ -215,7 +215,8 @@ TEST(Report, TellsWhetherPromisesHold) {
         "| shorter | gemma3-270m q8_0 | at most 1.5 × the floor | 10.0 ms, 10.00 × 1.00 ms | **doesn't hold** |",
         "| unknown | gemma3-270m q8_0 | at most 10 |  | not measured |"};
     const std::string page = report_page(records);
-    const std::string readme = std::format("{}\n{}\n\n{}\nfrom before\n{}\n", kReadmeBegin, kReadmeEnd, kPromisesBegin, kPromisesEnd);
+    const std::string readme =
+        std::format("{}\n{}\n\n{}\nfrom before\n{}\n", kReadmeBegin, kReadmeEnd, kPromisesBegin, kPromisesEnd);
     const auto text = with_results(readme, records);
     ASSERT_TRUE(text) << text.error().message;
     for (const std::string_view line : lines) {
