@@ -43,6 +43,7 @@ Result<std::vector<Conversation>> conversations(const Fan &fan, Side &side, cons
     for (std::size_t i = 0; i < fan.agents; ++i) {
         ENGRAM_ASSIGN(Conversation talk, side.converse(std::format("fan-{}-{}", static_cast<int>(way), i), system));
         if (way == Way::by_copies) talk.slot = static_cast<int>(i);
+        talk.reports = side.name() == kEngram;
         talks.push_back(std::move(talk));
     }
     return talks;

@@ -10,11 +10,6 @@ namespace engram::bench {
 
 namespace {
 
-std::uint64_t whole_header(const http::FetchReply &reply, std::string_view name) {
-    const std::string text(reply.header(name));
-    return text.empty() ? 0 : std::stoull(text);
-}
-
 class EngramSide final : public Side {
   public:
     using Side::Side;
@@ -25,10 +20,11 @@ class EngramSide final : public Side {
     Result<Answer> say(Conversation &conversation, const OrderedJson &added, std::uint32_t max_tokens) override {
         http::FetchReply head;
         ENGRAM_ASSIGN(Answer answer, chat_turn(conversation, added, max_tokens, head));
-        answer.cached_tokens = whole_header(head, "x-engram-cached-tokens");
+        const std::string_view agent = head.header("x-engram-agent");
+        if (agent.empty()) return answer;  // it had to wait
         answer.tier = head.header("x-engram-tier");
         if (const std::string ms(head.header("x-engram-restore-ms")); !ms.empty()) answer.restore_ms = std::stod(ms);
-        conversation.agent = head.header("x-engram-agent");
+        conversation.agent = agent;
         return answer;
     }
 

@@ -126,6 +126,7 @@ Result<Answer> Side::chat_turn(Conversation &conversation, const OrderedJson &ad
     body["temperature"] = 0;
     body["stream"] = true;
     body["stream_options"] = {{"include_usage", true}};
+    if (conversation.reports) body["engram"] = true;
     Answer answer;
     std::string failure;
     const auto start = SteadyClock::now();
@@ -134,6 +135,10 @@ Result<Answer> Side::chat_turn(Conversation &conversation, const OrderedJson &ad
         const OrderedJson json = OrderedJson::parse(event.data, nullptr, false);
         if (!json.is_object()) return;  // "[DONE]"
         if (json.contains("error")) failure = json.dump();
+        if (const auto report = json.find("engram"); report != json.end() && report->is_object()) {
+            conversation.agent = report->value("agent", std::string());
+            answer.tier = report->value("tier", std::string());
+        }
         read_frame(json, now, answer);
     };
     ENGRAM_ASSIGN(head, conversation.client->stream("/v1/chat/completions", body, take));

@@ -55,6 +55,7 @@ struct Conversation {
     std::unique_ptr<Client> client = {};       // its connection
     // Engram:
     std::string agent = {};
+    bool reports = false;  // asks for a report: the head of an answer that had to wait is sent before it is known whose it is
     // The peer:
     std::vector<std::int32_t> tokens = {};  // of all that was read and said
     std::optional<int> slot = {};           // none: the server chooses

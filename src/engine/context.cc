@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <format>
-#include <future>
 
 #include "engine/backend.h"
 #include "engine/kv_types.h"
+#include "engine/passing_thread.h"
 
 namespace engram {
 
@@ -65,10 +65,7 @@ Result<std::unique_ptr<Context>> Context::create(const Model &model, BufferPool 
         context->mix_fingerprint();
         return {};
     };
-    // Whatever thread has computed keeps a team of OpenMP threads, and when there are more of these than processors, all wait in
-    // the kernel at each barrier instead of spinning: a step took twice as long. A thread that ends takes its team along, so that
-    // none is left but that of the thread which computes from now on.
-    ENGRAM_TRY(std::async(std::launch::async, prepare).get());
+    ENGRAM_TRY(on_passing_thread(prepare));
     return context;
 }
 

@@ -3,13 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
-#include <iterator>
 #include <random>
-#include <thread>
 
+#include "engine/testing/thread_count.h"
 #include "engine/testing/tiny_models.h"
 
 namespace engram {
@@ -248,14 +245,10 @@ TEST(Context, LeavesNoThreadsBehind) {
     options.threads = 4;
     const auto model = load_tiny(options);
     ASSERT_NE(model, nullptr);
-    const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
-    const auto before = threads();
+    const auto before = testing::thread_count();
     BufferPool pool{1ULL << 20};
     ASSERT_TRUE(Context::create(*model, pool));
-    // They end by themselves, a moment after the thread that they computed for.
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (threads() != before && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-    EXPECT_EQ(threads(), before);
+    testing::expect_thread_count(before);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "core/field_hasher.h"
 #include "engine/backend.h"
 #include "engine/model_file.h"
+#include "engine/passing_thread.h"
 #include "engine/utf8.h"
 
 namespace engram {
@@ -199,9 +200,9 @@ Result<std::unique_ptr<Model>> Model::load(const ModelOptions &options, HashMemo
     Impl &impl = *loaded->impl_;
     impl.options = options;
     ENGRAM_ASSIGN(const std::vector<FileStamp> before, stamp_parts(options.path));
-    ENGRAM_TRY(impl.load_weights(progress));
+    ENGRAM_TRY(on_passing_thread([&] { return impl.load_weights(progress); }));
     ENGRAM_ASSIGN(impl.content, hash_model_file(options.path, memo));
-    ENGRAM_TRY(impl.load_adapters(memo));
+    ENGRAM_TRY(on_passing_thread([&] { return impl.load_adapters(memo); }));
     // The hash must be of what was loaded.
     ENGRAM_ASSIGN(const std::vector<FileStamp> after, stamp_parts(options.path));
     if (before != after) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/model.h"
+#include "engine/testing/thread_count.h"
 
 namespace engram {
 namespace {
@@ -30,6 +31,13 @@ TEST(Nano, IsWhatItsCardSays) {
     EXPECT_EQ(model->eos_text(), "<|im_end|>");
     EXPECT_EQ(model->bos_text(), "<|im_start|>");
     EXPECT_FALSE(model->adds_bos());
+}
+
+TEST(Nano, LoadingLeavesNoThreadsBehind) {
+    const auto before = testing::thread_count();
+    const auto model = load_nano();
+    ASSERT_TRUE(model);
+    testing::expect_thread_count(before);
 }
 
 TEST(Nano, TokenisesAsItsTrainerDid) {
