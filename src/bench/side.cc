@@ -135,7 +135,7 @@ Result<Answer> Side::chat_turn(Conversation &conversation, const OrderedJson &ad
         const OrderedJson json = OrderedJson::parse(event.data, nullptr, false);
         if (!json.is_object()) return;  // "[DONE]"
         if (json.contains("error")) failure = json.dump();
-        if (const auto report = json.find("engram"); report != json.end() && report->is_object()) {
+        if (const auto report = json.find("engram"); report != json.end() && report->is_object() && report->contains("agent")) {
             conversation.agent = report->value("agent", std::string());
             answer.tier = report->value("tier", std::string());
         }
