@@ -17,11 +17,13 @@ constexpr std::size_t kMaxJsonValues = 1'000'000;
 // callback looks through the whole list around each object that ends, for what the callback threw away.
 class Limits {
   public:
+    // NOLINTBEGIN(readability-identifier-naming): the parser looks for these names
     using number_integer_t = OrderedJson::number_integer_t;
     using number_unsigned_t = OrderedJson::number_unsigned_t;
     using number_float_t = OrderedJson::number_float_t;
     using string_t = OrderedJson::string_t;
     using binary_t = OrderedJson::binary_t;
+    // NOLINTEND(readability-identifier-naming)
 
     const char *exceeded() const { return exceeded_; }  // the end of a sentence; nullptr: none
 
