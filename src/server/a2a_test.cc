@@ -243,18 +243,24 @@ TEST_F(A2aTest, MemoryOutlivesTheServer) {
     EXPECT_EQ(second["metadata"]["engram"]["tier"], "disk");
 }
 
+// A task as a process that died left it.
+StoredTask left_in(protocol::a2a::TaskState state) {
+    StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
+    stored.task = {.id = "t", .context_id = "c"};
+    stored.task.status = {.state = state, .time_ms = 1'761'647'400'000};
+    stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
+    return stored;
+}
+void store_task(const std::filesystem::path &home, const StoredTask &stored) {
+    auto store = A2aTaskStore::open(home / "tasks.db");
+    ASSERT_TRUE(store) << store.error().message;
+    ASSERT_TRUE((*store)->create(stored));
+}
+
 TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
     ASSERT_TRUE(server_->stop(0ms));
     server_.reset();
-    {
-        auto store = A2aTaskStore::open(home_.path() / "tasks.db");
-        ASSERT_TRUE(store) << store.error().message;
-        StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
-        stored.task = {.id = "t", .context_id = "c"};
-        stored.task.status = {.state = protocol::a2a::TaskState::working, .time_ms = 1'761'647'400'000};
-        stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
-        ASSERT_TRUE((*store)->create(stored));
-    }
+    store_task(home_.path(), left_in(protocol::a2a::TaskState::working));
     start();
     const OrderedJson task = get("t");
     EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
@@ -265,19 +271,12 @@ TEST_F(A2aTest, WhatRanWhenTheProcessDiedIsFailed) {
 TEST_F(A2aTest, WhatHadNotBegunWhenTheProcessDiedBegins) {
     ASSERT_TRUE(server_->stop(0ms));
     server_.reset();
-    {
-        auto store = A2aTaskStore::open(home_.path() / "tasks.db");
-        ASSERT_TRUE(store) << store.error().message;
-        StoredTask stored{.tenant = "default", .memory = "a2a-x", .created_ms = 1};
-        stored.task = {.id = "t", .context_id = "c"};
-        stored.task.status = {.state = protocol::a2a::TaskState::submitted, .time_ms = 1'761'647'400'000};
-        stored.task.history.push_back({.id = "m", .parts = {{.content = "hello"}}});
-        ASSERT_TRUE((*store)->create(stored));
-        stored.task.id = "approved";
-        stored.pending = R"([{"id":"call_1","name":"erase","arguments":{"file":"x"}}])";
-        stored.task.history.push_back({.id = "n", .parts = {{.content = "yes"}}});
-        ASSERT_TRUE((*store)->create(stored));
-    }
+    StoredTask stored = left_in(protocol::a2a::TaskState::submitted);
+    store_task(home_.path(), stored);
+    stored.task.id = "approved";
+    stored.pending = R"([{"id":"call_1","name":"erase","arguments":{"file":"x"}}])";
+    stored.task.history.push_back({.id = "n", .parts = {{.content = "yes"}}});
+    store_task(home_.path(), stored);
     start();
     for (const char *id : {"t", "approved"}) {
         EXPECT_TRUE(http::eventually([&] { return state_of(get(id)) == "TASK_STATE_COMPLETED"; })) << get(id);

@@ -2,11 +2,9 @@
 #include "server/mcp_forward.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,26 +12,20 @@
 #include <vector>
 
 #include "agents/testing_manager.h"
-#include "chat/bounded_json.h"
 #include "http/testing/test_server.h"
 #include "server/server.h"
+#include "server/testing/json_pipes.h"
 
 namespace engram {
 namespace {
 
 using namespace std::chrono_literals;
 
-class McpForwardTest : public ::testing::Test {
+class McpForwardTest : public ::testing::Test, protected testing::JsonPipes {
   protected:
-    void SetUp() override {
-        ::signal(SIGPIPE, SIG_IGN);
-        ASSERT_EQ(::pipe(in_), 0);
-        ASSERT_EQ(::pipe(out_), 0);
-    }
     void TearDown() override {
         stop_.request_stop();
         if (forward_.joinable()) forward_.join();
-        for (const int fd : {in_[0], in_[1], out_[0], out_[1]}) ::close(fd);
     }
     void serve(std::uint16_t port) {
         ServeOptions options;
@@ -50,25 +42,6 @@ class McpForwardTest : public ::testing::Test {
             EXPECT_TRUE(done) << done.error().message;
         });
     }
-    void say(const OrderedJson &message) {
-        const std::string text = message.dump() + "\n";
-        ASSERT_EQ(::write(in_[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
-    }
-    OrderedJson hear() {
-        while (heard_.find('\n') == std::string::npos) {
-            char piece[4096];
-            const ssize_t n = ::read(out_[0], piece, sizeof piece);
-            if (n <= 0) return {};
-            heard_.append(piece, static_cast<std::size_t>(n));
-        }
-        const std::size_t end = heard_.find('\n');
-        OrderedJson message = OrderedJson::parse(heard_.substr(0, end), nullptr, false);
-        heard_.erase(0, end + 1);
-        return message;
-    }
-    static OrderedJson request(int id, const std::string &method, OrderedJson params = OrderedJson::object()) {
-        return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
-    }
     static OrderedJson initialize() {
         return request(1, "initialize", {{"protocolVersion", "2025-11-25"}, {"capabilities", OrderedJson::object()}});
     }
@@ -76,10 +49,8 @@ class McpForwardTest : public ::testing::Test {
 
     testing::TemporaryFolder home_;
     std::unique_ptr<Server> server_;
-    int in_[2] = {-1, -1}, out_[2] = {-1, -1};
     std::stop_source stop_;
     std::thread forward_;
-    std::string heard_;
 };
 
 TEST_F(McpForwardTest, AServerThatWasStartedAgainIsGoneOnWith) {

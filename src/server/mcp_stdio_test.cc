@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <csignal>
 #include <map>
 #include <random>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "agents/testing_manager.h"
 #include "core/testing/test_seed.h"
 #include "protocol/mcp/wire.h"
+#include "server/testing/json_pipes.h"
 
 namespace engram {
 namespace {
@@ -20,22 +20,16 @@ namespace {
 using namespace std::chrono_literals;
 namespace mcp = protocol::mcp;
 
-class McpStdioTest : public ::testing::Test {
+class McpStdioTest : public ::testing::Test, protected testing::JsonPipes {
   protected:
     void SetUp() override {
-        ::signal(SIGPIPE, SIG_IGN);
         manager_ = testing::open_manager(testing::tiny_manager(home_.path()));
         ASSERT_NE(manager_, nullptr);
         ASSERT_TRUE(manager_->create({.id = "ada", .system_prompt = "You are Ada."}));
-        ASSERT_EQ(::pipe(in_), 0);
-        ASSERT_EQ(::pipe(out_), 0);
     }
     void TearDown() override {
         stop_.request_stop();
         if (server_.joinable()) server_.join();
-        for (const int fd : {in_[0], in_[1], out_[0], out_[1]}) {
-            if (fd >= 0) ::close(fd);
-        }
     }
     void start(McpStdioOptions options = {}) {
         options.agents = manager_.get();
@@ -51,24 +45,6 @@ class McpStdioTest : public ::testing::Test {
             EXPECT_TRUE(served) << served.error().message;
             ended_ = 1;
         });
-    }
-    void say(const std::string &text) { ASSERT_EQ(::write(in_[1], text.data(), text.size()), static_cast<ssize_t>(text.size())); }
-    void say(const OrderedJson &message) { say(message.dump() + "\n"); }
-    void end_input() { ::close(std::exchange(in_[1], -1)); }
-    OrderedJson hear() {
-        while (heard_.find('\n') == std::string::npos) {
-            char piece[4096];
-            const ssize_t n = ::read(out_[0], piece, sizeof piece);
-            if (n <= 0) return {};
-            heard_.append(piece, static_cast<std::size_t>(n));
-        }
-        const std::size_t end = heard_.find('\n');
-        OrderedJson message = OrderedJson::parse(heard_.substr(0, end), nullptr, false);
-        heard_.erase(0, end + 1);
-        return message;
-    }
-    static OrderedJson request(int id, const std::string &method, OrderedJson params = OrderedJson::object()) {
-        return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
     }
     static OrderedJson newer(int id, const std::string &method, OrderedJson params = OrderedJson::object()) {
         params["_meta"][std::string(mcp::kMetaVersion)] = mcp::kStatelessVersion;
@@ -98,11 +74,9 @@ class McpStdioTest : public ::testing::Test {
     testing::TemporaryFolder home_;
     std::unique_ptr<AgentManager> manager_;
     Runner runner_{{}};
-    int in_[2] = {-1, -1}, out_[2] = {-1, -1};
     std::stop_source stop_;
     std::thread server_;
     std::atomic<int> ended_ = 0, running_ = 0;
-    std::string heard_;
 };
 
 TEST_F(McpStdioTest, AnswersInBothErasAndEndsWithItsInput) {

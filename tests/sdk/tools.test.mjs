@@ -80,6 +80,17 @@ const calling = (...calls) =>
   "root ::= " + quoted(calls.map(([name, args]) => `<tool_call>\n${JSON.stringify({ name, arguments: args })}\n</tool_call>`).join("\n")).replaceAll("\n", "\\n");
 const run = (agent, body) => call("POST", `/v1/agents/${agent}/run`, { max_tokens: 300, limits: { steps: 2 }, ...body });
 
+// The events of a run that calls what `grammar` says: [name, data] of each.
+async function streamed(agent, grammar) {
+  const response = await fetch(`${server.url}/v1/agents/${agent}/run`, {
+    method: "POST",
+    body: JSON.stringify({ prompt: "Take your time.", stream: true, max_tokens: 300, limits: { steps: 2 }, grammar }),
+  });
+  const seen = [];
+  for await (const [name, data] of events(response)) seen.push([name, JSON.parse(data)]);
+  return seen;
+}
+
 describe("tools", () => {
   test("of the reference servers are listed, with what is wrong with one", async () => {
     const { servers } = await call("GET", "/v1/tools");
@@ -119,18 +130,7 @@ describe("tools", () => {
   });
 
   test("are streamed as they go", async () => {
-    const response = await fetch(`${server.url}/v1/agents/clerk/run`, {
-      method: "POST",
-      body: JSON.stringify({
-        prompt: "Take your time.",
-        stream: true,
-        max_tokens: 300,
-        limits: { steps: 2 },
-        grammar: calling(["everything__trigger-long-running-operation", { duration: 1, steps: 2 }]).replace('"', '"Well. '),
-      }),
-    });
-    const seen = [];
-    for await (const [name, data] of events(response)) seen.push([name, JSON.parse(data)]);
+    const seen = await streamed("clerk", calling(["everything__trigger-long-running-operation", { duration: 1, steps: 2 }]).replace('"', '"Well. '));
     const names = seen.map(([name]) => name);
     assert.equal(names.at(-1), "done");
     for (const name of ["text", "tool_begins", "tool_progress", "tool_ends"]) assert.ok(names.includes(name), `${name} in ${names}`);
@@ -154,18 +154,7 @@ describe("tools over HTTP", () => {
     assert.equal(echo.failed, false, echo.output);
     assert.match(echo.output, /over there/);
     assert.match(sum.output, /5/);
-    const response = await fetch(`${server.url}/v1/agents/distant/run`, {
-      method: "POST",
-      body: JSON.stringify({
-        prompt: "Take your time.",
-        stream: true,
-        max_tokens: 300,
-        limits: { steps: 2 },
-        grammar: calling(["remote__trigger-long-running-operation", { duration: 1, steps: 2 }]),
-      }),
-    });
-    const seen = [];
-    for await (const [name, data] of events(response)) seen.push([name, JSON.parse(data)]);
+    const seen = await streamed("distant", calling(["remote__trigger-long-running-operation", { duration: 1, steps: 2 }]));
     assert.ok(seen.some(([name]) => name === "tool_progress"));
     assert.equal(seen.find(([name]) => name === "tool_ends")[1].failed, false);
   });
