@@ -156,9 +156,27 @@ class BenchTest(unittest.TestCase):
 
     def test_run_lossy(self):
         (record,) = self.look_at_all("lossy")
-        self.assertEqual([row["labels"]["stored as"] for row in record["rows"]], ["exact", "f16", "q8_0", "q4_0"])
+        types = ["exact", "f16", "q8_0", "q4_0"]
+        rows = {row["labels"]["stored as"]: {f["name"]: f["median"] for f in row["figures"]}
+                for row in record["rows"] if set(row["labels"]) == {"stored as"}}
+        self.assertEqual(list(rows), types)
+        by_length = [row["labels"]["stored as"] for row in record["rows"] if "restored tokens" in row["labels"]]
+        self.assertEqual(by_length, [of for of in types for _ in range(3)])
+        for figures in rows.values():
+            self.assertGreater(figures["places compared"], 3 * 24)
+            self.assertGreater(figures["of these where the model isn't sure"], 3 * 8)
+        # With a trained model, fewer bits are farther away, and what 99 of 100 places keep within lies between mean and most.
+        self.assertEqual(rows["exact"]["largest divergence (nats)"], 0)
+        self.assertEqual(rows["exact"]["same next token"], 1)
+        self.assertLess(rows["q8_0"]["mean divergence (nats)"], rows["q4_0"]["mean divergence (nats)"])
+        self.assertGreater(rows["q8_0"]["mean divergence (nats)"], 1e-7)
+        for of in ("q8_0", "q4_0"):
+            mean, most, largest = (rows[of][name] for name in ("mean divergence (nats)", "divergence of 99 of 100 places within (nats)",
+                                                               "largest divergence (nats)"))
+            self.assertTrue(mean < most <= largest, rows[of])
         told = {(h["labels"]["stored as"], h["figure"]) for h in record["highlights"]}
-        self.assertLessEqual({("q8_0", "mean divergence (nats)"), ("q4_0", "mean divergence (nats)")}, told)
+        for of in ("q8_0", "q4_0"):
+            self.assertLessEqual({(of, "mean divergence (nats)"), (of, "same next token")}, told)
 
     def test_run_replay(self):
         (record,) = self.look_at_all("replay")

@@ -341,6 +341,9 @@ class AgentManager {
     // Logits after the agent's committed tokens, as the model sees them now (for verification; runs one decode step on the last
     // token).
     Result<std::vector<float>> next_logits(std::string_view id);
+    // The same, and those after each of `following` as if these had been said next: one more than there are of them. One decode
+    // step each; nothing of them is kept. too_long: the context hasn't room for both.
+    Result<std::vector<std::vector<float>>> logits_along(std::string_view id, std::span<const std::int32_t> following);
     // XXH3-128 (hex) over the agent's KV bytes as they are in the context now, part by part; loads the agent when it isn't hot.
     Result<std::string> kv_digest(std::string_view id);
 

@@ -219,6 +219,11 @@ Result<void> AgentManager::evict(std::string_view id, EvictTo to) {
 }
 
 Result<std::vector<float>> AgentManager::next_logits(std::string_view id) {
+    ENGRAM_ASSIGN(std::vector<std::vector<float>> logits, logits_along(id, {}));
+    return std::move(logits.front());
+}
+
+Result<std::vector<std::vector<float>>> AgentManager::logits_along(std::string_view id, std::span<const std::int32_t> following) {
     ENGRAM_TRY(validate_agent_id(id));
     const auto hold = impl_->gates.take(key_of(id));
     const AgentKey key = key_of(id);
@@ -227,7 +232,14 @@ Result<std::vector<float>> AgentManager::next_logits(std::string_view id) {
         const Resident *resident = impl_->engine->find(key);
         return resident == nullptr ? plan.stored_tokens.size() : resident->kv.size();
     });
+    const std::size_t needed = plan.tokens.size() + following.size();
+    if (needed > impl_->context->cells()) {
+        return fail(ErrorCode::too_long, std::format("{} tokens and {} that follow are more than the context's {} cells",
+                                                     plan.tokens.size(), following.size(), impl_->context->cells()));
+    }
     plan.probe = true;
+    plan.following.assign(following.begin(), following.end());
+    plan.max_tokens = static_cast<std::uint32_t>(following.size());
     ENGRAM_ASSIGN(TurnEnd end, impl_->run_one(std::move(plan)));
     // The agent is left as it was, so that its next turn computes what it would have computed without the probe.
     impl_->engine->call([&] {

@@ -189,7 +189,12 @@ void Turn::computed(std::size_t count) {
 bool Turn::choose(Context &context, std::size_t index) {
     if (plan_.probe) {
         const auto logits = context.logits(index);
-        end_.logits.assign(logits.begin(), logits.end());
+        end_.logits.emplace_back(logits.begin(), logits.end());
+        if (const std::size_t read = end_.logits.size() - 1; read < plan_.following.size()) {
+            pending_.assign(1, plan_.following[read]);
+            computed_ = 0;
+            return true;
+        }
         end_.result.prefill_ms = ms_since(began_);
         end_.result.ttft_ms = ms_since(submitted_);
         resident_->running = false;

@@ -40,8 +40,9 @@ struct TurnPlan {
     std::optional<std::uint32_t> top_logprobs;  // given: log probabilities come with the text, with so many alternatives
     std::stop_token stop;
     std::int32_t priority = 0;
-    bool probe = false;      // compute the last token's logits only; sample nothing, save nothing
-    bool load_only = false;  // bring back what is stored; compute nothing
+    bool probe = false;  // compute logits only: the last token's, and those of `following`; sample nothing, save nothing
+    std::vector<Token> following;  // what a probe reads as if it had been said next
+    bool load_only = false;        // bring back what is stored; compute nothing
 };
 
 // Some text of an answer.
@@ -58,9 +59,9 @@ struct TurnEnd {
     std::string stop_string;  // that ended the answer
     TurnPiece last;           // not handed out yet
     Manifest manifest;
-    std::vector<PutRequest> deferred;  // to be put by a thread that may wait
-    std::vector<float> logits;         // of a probe
-    std::uint64_t corrupt_parts = 0;   // that were found while restoring
+    std::vector<PutRequest> deferred;        // to be put by a thread that may wait
+    std::vector<std::vector<float>> logits;  // of a probe
+    std::uint64_t corrupt_parts = 0;         // that were found while restoring
 };
 
 // Events of the turns that one caller waits for.

@@ -169,16 +169,16 @@ Result<ComputedRow> compute(const Lab &lab, const ResumeOptions &options, std::u
         ENGRAM_ASSIGN(TurnEnd end, lab.probe(n, prompt));
         if (end.result.tier != "hot") break;  // a recurrent state can't be taken back: only the first probe is hot
         hot.push_back(end.result.ttft_ms);
-        if (in_place.empty()) in_place = std::move(end.logits);
+        if (in_place.empty()) in_place = std::move(end.logits.front());
     }
     if (!hot.empty()) row.hot_ttft_ms = median(hot);
     // The same process, the cells placed as a resume places them: what a resume must equal bit for bit.
     lab.drop(n);
     ENGRAM_ASSIGN(const TurnEnd placed, lab.probe(n, prompt));
-    ENGRAM_TRY(write_logits(logits_file(options.home, n), placed.logits));
+    ENGRAM_TRY(write_logits(logits_file(options.home, n), placed.logits.front()));
     for (std::size_t i = 0; i < in_place.size(); ++i) {
         row.placement_difference =
-            std::max(row.placement_difference, static_cast<double>(std::abs(in_place[i] - placed.logits[i])));
+            std::max(row.placement_difference, static_cast<double>(std::abs(in_place[i] - placed.logits.front()[i])));
     }
     ENGRAM_TRY(measure_save(lab, options, prompt, row));
     lab.drop(n);
@@ -213,7 +213,7 @@ Result<ResumedRow> resume(const Lab &lab, const ResumeOptions &options, std::uin
         row.restored_bytes = end.result.restored_bytes;
         row.reused_tokens = end.result.reused_tokens;
         row.tier = end.result.tier;
-        row.logits_equal = row.logits_equal && !expected.empty() && end.logits == expected;
+        row.logits_equal = row.logits_equal && !expected.empty() && end.logits.front() == expected;
         step.push_back(end.result.prefill_ms);
         if (i == 0) measure_memcpy(row.restored_bytes, from, to);  // faults the buffers in
         copy.push_back(measure_memcpy(row.restored_bytes, from, to));

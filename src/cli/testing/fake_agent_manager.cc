@@ -244,6 +244,10 @@ Result<std::vector<float>> AgentManager::next_logits(std::string_view) {
     return fail(ErrorCode::unsupported, "there is no model");
 }
 
+Result<std::vector<std::vector<float>>> AgentManager::logits_along(std::string_view, std::span<const std::int32_t>) {
+    return fail(ErrorCode::unsupported, "there is no model");
+}
+
 Result<std::string> AgentManager::kv_digest(std::string_view) { return fail(ErrorCode::unsupported, "there is no model"); }
 
 Result<void> AgentManager::chat(const ChatRequest &, const ChatSink &, std::stop_token) {
