@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ENGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -191,6 +193,40 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(self.measure("library"), [])
         self.assertEqual(len(self.measure("library", "--again")), 1)
         self.assertEqual(len(self.measure("library", "--commit", "another")), 1)
+
+    def test_an_interrupted_one_goes_on(self):
+        results = self.folder / "interrupted"
+        partial = results / "library-gemma3-270m-f16-smoke.json.partial"
+        kept = []
+        for commit in map(str, range(20)):  # the last part may be over before it is killed
+            running = subprocess.Popen([ENGRAM, "bench", "library", "--size", "smoke", "--threads", "1", "--out", results, "--commit",
+                                        commit, "--home", self.folder / "home"], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, cwd=self.folder, start_new_session=True)
+            while running.poll() is None and not partial.exists():
+                time.sleep(0.002)
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            kept = json.loads(partial.read_text()) if partial.exists() else []
+            if len(kept) == 1:
+                break
+        (first,) = kept
+        self.assertEqual(first["name"], "67 tokens")
+        (record,) = self.measure("library", "--commit", commit, out=results)
+        self.look_at(record)
+        self.assertEqual([row["labels"]["tokens"] for row in record["rows"]], [67, 300])
+        self.assertEqual(record["rows"][0], first["found"]["rows"][0], "what was measured isn't measured again")
+        self.assertTrue(any(note.startswith("67 tokens: measured by an earlier run") for note in record["notes"]), record["notes"])
+        self.assertFalse(partial.exists())
+        self.assertEqual(self.measure("library", "--commit", commit, out=results), [])
+
+    def test_again_begins_anew(self):
+        results = self.folder / "anew"
+        (record,) = self.measure("library", out=results)
+        partial = results / "library-gemma3-270m-f16-smoke.json.partial"
+        partial.write_text(json.dumps([{"name": "67 tokens", "found": record}]))
+        (again,) = self.measure("library", "--again", out=results)
+        self.assertFalse([note for note in again["notes"] if "earlier run" in note])
 
     def test_a_report_is_made_of_the_results(self):
         self.measure("library", "--again")

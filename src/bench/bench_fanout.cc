@@ -30,13 +30,16 @@ struct Outcome {
 
 struct Fan {
     const Lab &lab;
-    Record &record;
     Pair &pair;
     std::size_t agents = 0;
     std::uint32_t prefix = 0;
     KvBytes kv = {};
-    Row saved = {};
+
+    OrderedJson labels(std::string_view asked) const { return {{"asked", asked}, {"agents", agents}, {"common tokens", prefix}}; }
 };
+
+constexpr std::string_view kSaved = "saved";
+constexpr std::string_view kForks = "forks";
 
 Result<std::vector<Conversation>> conversations(const Fan &fan, Side &side, const std::string &system, Way way) {
     std::vector<Conversation> talks;
@@ -110,11 +113,11 @@ Result<double> saved_bytes(Side &side, std::vector<Conversation> &talks) {
 }
 
 // What the side's files grow by; and the least that can be: the common tokens' KV once, and that of each one's own tokens.
-Result<void> measure_saved(Fan &fan, Side &side, std::vector<Conversation> &talks, std::uint64_t before) {
+Result<void> measure_saved(Side &side, std::vector<Conversation> &talks, std::uint64_t before, Row &saved) {
     ENGRAM_ASSIGN(const double bytes, saved_bytes(side, talks));
-    fan.saved.add("written for all", side.name(), "bytes", bytes);
+    saved.add("written for all", side.name(), "bytes", bytes);
     const std::uint64_t after = side.disk_bytes();
-    fan.saved.add("bytes on disk", side.name(), "bytes", static_cast<double>(after) - static_cast<double>(before));
+    saved.add("bytes on disk", side.name(), "bytes", static_cast<double>(after) - static_cast<double>(before));
     return {};
 }
 
@@ -123,8 +126,9 @@ double floor_bytes(const Fan &fan, std::uint64_t common, std::uint64_t tokens) {
     return static_cast<double>(fan.kv.of(common) + own * (fan.kv.attention_row + fan.kv.window_row));
 }
 
-Result<void> measure(Fan &fan, Way way, std::string_view name) {
-    Row row{.labels = {{"asked", name}, {"agents", fan.agents}, {"common tokens", fan.prefix}}};
+Result<void> measure(const Fan &fan, Way way, std::string_view name, Record &record) {
+    Row row{.labels = fan.labels(name)};
+    Row saved{.labels = fan.labels(kSaved)};
     Agreement agreement;
     ENGRAM_ASSIGN(const std::string system, fan.pair.text(fan.prefix, 100 + static_cast<std::uint32_t>(way)));
     const auto measure_on = [&](Side &side) -> Result<void> {
@@ -140,22 +144,23 @@ Result<void> measure(Fan &fan, Way way, std::string_view name) {
         ENGRAM_ASSIGN(const Process::Usage usage, side.process().usage());
         row.add("resident memory", side.name(), "bytes", static_cast<double>(usage.resident_bytes));
         if (way == (side.name() == kPeer ? Way::by_copies : Way::at_once)) {
-            ENGRAM_TRY(measure_saved(fan, side, talks, on_disk));
+            ENGRAM_TRY(measure_saved(side, talks, on_disk, saved));
         }
         if (way == Way::at_once && side.name() == kEngram) {
             ENGRAM_ASSIGN(const std::uint64_t common, side.count_tokens(system));
-            fan.saved.add("bytes on disk", kFloor, "bytes", floor_bytes(fan, common, outcome.tokens));
+            saved.add("bytes on disk", kFloor, "bytes", floor_bytes(fan, common, outcome.tokens));
         }
         return {};
     };
     ENGRAM_TRY(fan.pair.each(measure_on));
-    if (way != Way::by_copies) agreement.check(fan.record, std::string(name));
-    fan.record.rows.push_back(std::move(row));
+    if (way != Way::by_copies) agreement.check(record, std::string(name));
+    record.rows.push_back(std::move(row));
+    if (!saved.figures.empty()) record.rows.push_back(std::move(saved));
     return {};
 }
 
-Result<void> measure_forks(const Fan &fan) {
-    Row row{.labels = {{"asked", "forks"}, {"agents", fan.agents}, {"common tokens", fan.prefix}}};
+Result<void> measure_forks(const Fan &fan, Record &record) {
+    Row row{.labels = fan.labels(kForks)};
     ENGRAM_ASSIGN(const std::string system, fan.pair.text(fan.prefix, 100));
     const auto fork_all = [&](Side &side) -> Result<void> {
         ENGRAM_ASSIGN(Conversation talk, side.converse("forked", system));
@@ -170,7 +175,7 @@ Result<void> measure_forks(const Fan &fan) {
         return {};
     };
     ENGRAM_TRY(fan.pair.alone(fan.pair.ours(), fork_all));
-    fan.record.rows.push_back(std::move(row));
+    record.rows.push_back(std::move(row));
     return {};
 }
 
@@ -186,26 +191,27 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
     options.context_tokens = static_cast<std::uint32_t>(agents) * (prefix + kRoomForEach);
     ENGRAM_ASSIGN(const KvBytes kv, kv_bytes(lab, model, options.kv_type));
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
-    Fan fan{.lab = lab, .record = record, .pair = *pair, .agents = agents, .prefix = prefix, .kv = kv};
-    fan.saved.labels = {{"asked", "saved"}, {"agents", agents}, {"common tokens", prefix}};
-    ENGRAM_TRY(measure(fan, Way::at_once, "all at once"));
-    ENGRAM_TRY(measure(fan, Way::after_one, "one first, then all others"));
+    const Fan fan{.lab = lab, .pair = *pair, .agents = agents, .prefix = prefix, .kv = kv};
+    const auto ask = [&](Way way, std::string_view name) {
+        return lab.part(record, std::string(name), [&](Record &part) { return measure(fan, way, name, part); });
+    };
+    ENGRAM_TRY(ask(Way::at_once, "all at once"));
+    ENGRAM_TRY(ask(Way::after_one, "one first, then all others"));
     if (lab.examined()) return {};
-    if (pair->peer() != nullptr) ENGRAM_TRY(measure(fan, Way::by_copies, "slots copied by save and restore"));
-    ENGRAM_TRY(measure_forks(fan));
+    if (pair->peer() != nullptr) ENGRAM_TRY(ask(Way::by_copies, "slots copied by save and restore"));
+    ENGRAM_TRY(lab.part(record, std::string(kForks), [&](Record &part) { return measure_forks(fan, part); }));
     record.promises.push_back({.what = std::format("one fork of an agent with {} tokens", prefix),
-                               .labels = record.rows.back().labels,
+                               .labels = fan.labels(kForks),
                                .figure = "one fork",
                                .limit = 5});
     if (prefix >= kPromisedPrefix) {
         record.promises.push_back({.what = std::format("bytes on disk of {} agents with {} tokens in common", agents, prefix),
-                                   .labels = fan.saved.labels,
+                                   .labels = fan.labels(kSaved),
                                    .figure = "bytes on disk",
                                    .limit = 1.2,
-                                   .against = Promise::Reference{"what is common once, and each one's own", fan.saved.labels,
+                                   .against = Promise::Reference{"what is common once, and each one's own", fan.labels(kSaved),
                                                                  "bytes on disk", std::string(kFloor)}});
     }
-    record.rows.push_back(fan.saved);
     record.notes.emplace_back(
         "Engram shares the cells of what begins alike, and reads it once; the peer gets a context that "
         "holds every agent's own copy.");
@@ -215,7 +221,7 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
                             .series = "",
                             .logarithmic = true});
     record.highlights.push_back({.what = std::format("bytes on disk of {} agents with {} tokens in common", agents, prefix),
-                                 .labels = fan.saved.labels,
+                                 .labels = fan.labels(kSaved),
                                  .figure = "bytes on disk"});
     record.highlights.push_back(
         {.what = std::format("{} agents with {} tokens in common, asked at once: all have answered", agents, prefix),

@@ -81,6 +81,34 @@ Result<void> measure_work(Side &side, const Work &work, std::vector<double> &by_
     return {};
 }
 
+Result<void> measure_times(const Lab &lab, const std::filesystem::path &model, Pair &pair, const Work &work, Record &record) {
+    std::map<std::string, std::vector<double>> by_token;
+    std::map<std::string, std::vector<double>> by_request;
+    std::vector<double> alone;  // each time anew: a processor isn't always as fast
+    Row row{.labels = {{"what", "processor time"}}};
+    for (std::uint32_t i = 0; i < lab.repetitions(5); ++i) {
+        const auto work_on = [&](Side &side) -> Result<void> {
+            if (i == 0) lab.note(std::format("{}: {} tokens, {} requests", side.name(), work.tokens, work.requests));
+            const std::string name(side.name());
+            return measure_work(side, work, by_token[name], by_request[name]);
+        };
+        ENGRAM_ASSIGN(const double us, model_us(lab, model, work.tokens));
+        alone.push_back(us);
+        ENGRAM_TRY(pair.each(work_on));
+    }
+    for (const auto &side : pair.sides()) {
+        const std::string name(side->name());
+        row.add("for each token, model included", name, "us", by_token[name]);
+        std::vector<double> without;
+        for (std::size_t i = 0; i < alone.size(); ++i) without.push_back(by_token[name][i] - alone[i]);
+        row.add("for each token, without the model", name, "us", without);
+        row.add("for each request of one token", name, "us", by_request[name]);
+    }
+    row.add("for each token, model included", kFloor, "us", alone);
+    record.rows.push_back(std::move(row));
+    return {};
+}
+
 // What became of requests: how many were sent, and how many of those have heard something or were refused.
 struct Fate {
     std::atomic<std::uint32_t> sent = 0, over = 0;
@@ -207,31 +235,10 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
     options.context_tokens = 16384;
     options.waiting = work.streams + 8;
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
-    std::map<std::string, std::vector<double>> by_token;
-    std::map<std::string, std::vector<double>> by_request;
-    std::vector<double> alone;  // each time anew: a processor isn't always as fast
-    Row row{.labels = {{"what", "processor time"}}};
-    for (std::uint32_t i = 0; i < lab.repetitions(5); ++i) {
-        const auto work_on = [&](Side &side) -> Result<void> {
-            if (i == 0) lab.note(std::format("{}: {} tokens, {} requests", side.name(), work.tokens, work.requests));
-            const std::string name(side.name());
-            return measure_work(side, work, by_token[name], by_request[name]);
-        };
-        ENGRAM_ASSIGN(const double us, model_us(lab, model, work.tokens));
-        alone.push_back(us);
-        ENGRAM_TRY(pair->each(work_on));
-    }
-    for (const auto &side : pair->sides()) {
-        const std::string name(side->name());
-        row.add("for each token, model included", name, "us", by_token[name]);
-        std::vector<double> without;
-        for (std::size_t i = 0; i < alone.size(); ++i) without.push_back(by_token[name][i] - alone[i]);
-        row.add("for each token, without the model", name, "us", without);
-        row.add("for each request of one token", name, "us", by_request[name]);
-    }
-    row.add("for each token, model included", kFloor, "us", alone);
-    record.rows.push_back(std::move(row));
-    ENGRAM_TRY(measure_streams(lab, *pair, work, record));
+    const auto times = [&](Record &part) { return measure_times(lab, model, *pair, work, part); };
+    ENGRAM_TRY(lab.part(record, "processor time", times));
+    const auto streams = [&](Record &part) { return measure_streams(lab, *pair, work, part); };
+    ENGRAM_TRY(lab.part(record, "waiting streams", streams));
     for (const std::string_view figure : {"for each token, without the model", "memory of one waiting stream"})
         record.plots.push_back({.title = std::format("What isn't the model: {}", figure),
                                 .figure = std::string(figure),

@@ -123,6 +123,22 @@ void record_work(const Pair &pair, std::string_view name, std::map<std::string, 
     record.rows.push_back(std::move(row));
 }
 
+Result<void> measure_beside(Scene &scene, Pair &pair, Beside beside, std::string_view name,
+                            std::map<std::string, std::vector<Conversation>> &talks, Record &record) {
+    std::map<std::string, Watched> watched;
+    for (std::uint32_t i = 0; i < scene.lab.repetitions(2); ++i) {
+        const auto watch_on = [&](Side &side) -> Result<void> {
+            scene.lab.note(std::format("{}: {} answers beside {}", side.name(), kAnswering, name));
+            const std::string of(side.name());
+            return watch(scene, side, beside, talks[of], watched[of]);
+        };
+        ENGRAM_TRY(pair.each(watch_on));
+        ++scene.asked;
+    }
+    record_work(pair, name, watched, record);
+    return {};
+}
+
 }  // namespace
 
 Result<void> run_interference(const Lab &lab, const std::string &, Record &record) {
@@ -151,17 +167,8 @@ Result<void> run_interference(const Lab &lab, const std::string &, Record &recor
     };
     ENGRAM_TRY(pair->each(begin_on));
     for (const auto &[beside, name] : kWork) {
-        std::map<std::string, Watched> watched;
-        for (std::uint32_t i = 0; i < lab.repetitions(2); ++i) {
-            const auto watch_on = [&](Side &side) -> Result<void> {
-                lab.note(std::format("{}: {} answers beside {}", side.name(), kAnswering, name));
-                const std::string of(side.name());
-                return watch(scene, side, beside, talks[of], watched[of]);
-            };
-            ENGRAM_TRY(pair->each(watch_on));
-            ++scene.asked;
-        }
-        record_work(*pair, name, watched, record);
+        const auto measure = [&](Record &part) { return measure_beside(scene, *pair, beside, name, talks, part); };
+        ENGRAM_TRY(lab.part(record, std::format("beside {}", name), measure));
     }
     const OrderedJson nothing{{"beside", kWork.front().second}};
     record.promises.push_back(

@@ -64,6 +64,15 @@ void add_row(std::uint32_t tokens, const OrderedJson &computed, const OrderedJso
         std::format("{} tokens reused from {}", resumed["reused"].get<std::uint64_t>(), resumed["tier"].get<std::string>()));
 }
 
+// One length: what computes and what has only the files are processes of their own.
+Result<void> measure(const Lab &lab, const ResumeOptions &options, Record &record) {
+    const auto &isolate = lab.options().isolate;
+    ENGRAM_ASSIGN(const OrderedJson computed, isolate([&] { return list_of(measure_computed(options), computed_json); }));
+    ENGRAM_ASSIGN(const OrderedJson resumed, isolate([&] { return list_of(measure_resumed(options), resumed_json); }));
+    add_row(options.tokens.front(), computed.front(), resumed.front(), record);
+    return {};
+}
+
 }  // namespace
 
 std::vector<std::string> library_variants(const Lab &lab) {
@@ -74,30 +83,31 @@ std::vector<std::string> library_variants(const Lab &lab) {
 Result<void> run_library(const Lab &lab, const std::string &variant, Record &record) {
     const std::size_t space = variant.find(' ');
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.model(variant.substr(0, space), record));
-    ResumeOptions options{
-        .home = lab.options().folder / "home",
-        .model = {.path = model, .threads = lab.options().threads},
-        .storage = {},
-        .tokens = lab.lengths(lab.by_size<std::vector<std::uint32_t>>({67, 300}, {67, 2000, 20000}, {67, 2000, 20000, 32000})),
-        .repetitions = lab.repetitions(7),
-        .note = [&lab](const std::string &line) { lab.note(line); }};
+    const std::vector<std::uint32_t> lengths =
+        lab.lengths(lab.by_size<std::vector<std::uint32_t>>({67, 300}, {67, 2000, 20000}, {67, 2000, 20000, 32000}));
+    ResumeOptions options{.home = {},
+                          .model = {.path = model, .threads = lab.options().threads},
+                          .storage = {},
+                          .repetitions = lab.repetitions(7),
+                          .note = [&lab](const std::string &line) { lab.note(line); }};
     options.model.kv_type_k = options.model.kv_type_v = variant.substr(space + 1);
     record.configuration["kv_type"] = options.model.kv_type_k;
     record.configuration["block_tokens"] = options.storage.block_tokens;
-    const auto &isolate = lab.options().isolate;
-    ENGRAM_ASSIGN(const OrderedJson computed, isolate([&] { return list_of(measure_computed(options), computed_json); }));
-    ENGRAM_ASSIGN(const OrderedJson resumed, isolate([&] { return list_of(measure_resumed(options), resumed_json); }));
-    for (std::size_t i = 0; i < options.tokens.size(); ++i) add_row(options.tokens[i], computed[i], resumed[i], record);
+    for (const std::uint32_t tokens : lengths) {
+        options.home = lab.options().folder / std::format("home-{}", tokens);
+        options.tokens = {tokens};
+        ENGRAM_TRY(lab.part(record, std::format("{} tokens", tokens), [&](Record &part) { return measure(lab, options, part); }));
+    }
     record.plots.push_back({.title = "First token after a resume from disk, in the library",
                             .figure = "first token, disk",
                             .over = "tokens",
                             .series = "",
                             .logarithmic = true});
-    record.highlights.push_back({.what = std::format("first token from disk in the library, {} tokens", options.tokens.back()),
-                                 .labels = {{"tokens", options.tokens.back()}},
+    record.highlights.push_back({.what = std::format("first token from disk in the library, {} tokens", lengths.back()),
+                                 .labels = {{"tokens", lengths.back()}},
                                  .figure = "first token, disk"});
-    for (const std::uint32_t tokens : options.tokens) {
-        if (tokens < kLong && tokens != options.tokens.back()) continue;
+    for (const std::uint32_t tokens : lengths) {
+        if (tokens < kLong && tokens != lengths.back()) continue;
         const OrderedJson labels{{"tokens", tokens}};
         record.promises.push_back({.what = std::format("first token from disk in the library, {} tokens", tokens),
                                    .labels = labels,

@@ -154,6 +154,35 @@ void add_by_length(const std::string &name, const std::vector<double> &tokens, c
     }
 }
 
+Result<void> measure_type(const Lab &lab, const std::filesystem::path &model, const std::string &type, const std::string &name,
+                          const Work &work, Record &record) {
+    const auto &isolate = lab.options().isolate;
+    lab.note(std::format("stored as {}", name));
+    ENGRAM_ASSIGN(const OrderedJson json, isolate([&] { return measure_agents(lab, model, type, work); }));
+    Row row{.labels = {{"stored as", name}}};
+    const auto bytes = json["bytes"].get<std::vector<double>>();
+    const auto tokens = json["tokens"].get<std::vector<double>>();
+    std::vector<double> each;
+    for (std::size_t i = 0; i < bytes.size(); ++i) each.push_back(bytes[i] / tokens[i]);
+    std::vector<Divergences> agents;
+    Divergences all;
+    for (const OrderedJson &places : json["places"]) all.add(agents.emplace_back(Divergences::of(places)));
+    row.add("on disk for each token", kEngram, "bytes", each);
+    row.add("brought back within", kEngram, "ms", json["load_ms"].get<std::vector<double>>());
+    add_divergences(row, all);
+    if (lab.options().model.empty() && !lab.options().suite.empty()) {
+        ENGRAM_ASSIGN(const OrderedJson recall, isolate([&] { return measure_recall(lab, model, type, work); }));
+        for (const auto &[task, score] : recall.items()) row.add("task " + task, kEngram, "share", score.get<double>());
+    }
+    if (type.empty()) {
+        record.check("exact storage brings back the same logits", all.within(1) == 0,
+                     std::format("largest divergence {:.3g} nats at {} places", all.within(1), all.places()));
+    }
+    record.rows.push_back(std::move(row));
+    add_by_length(name, tokens, agents, record);
+    return {};
+}
+
 }  // namespace
 
 Result<void> run_lossy(const Lab &lab, const std::string &, Record &record) {
@@ -162,32 +191,9 @@ Result<void> run_lossy(const Lab &lab, const std::string &, Record &record) {
     if (model.empty()) return fail(ErrorCode::not_found, "this installation has no model of its own: name one with --model");
     record.configuration["model"] = model.filename().string();
     const auto work = lab.by_size<Work>({3, 8, 1, 1, "role"}, {24, 60, 2, 6}, {64, 60, 4, 0});
-    const auto &isolate = lab.options().isolate;
     for (const std::string &type : std::vector<std::string>{"", "f16", "q8_0", "q4_0"}) {
         const std::string name = type.empty() ? "exact" : type;
-        lab.note(std::format("stored as {}", name));
-        ENGRAM_ASSIGN(const OrderedJson json, isolate([&] { return measure_agents(lab, model, type, work); }));
-        Row row{.labels = {{"stored as", name}}};
-        const auto bytes = json["bytes"].get<std::vector<double>>();
-        const auto tokens = json["tokens"].get<std::vector<double>>();
-        std::vector<double> each;
-        for (std::size_t i = 0; i < bytes.size(); ++i) each.push_back(bytes[i] / tokens[i]);
-        std::vector<Divergences> agents;
-        Divergences all;
-        for (const OrderedJson &places : json["places"]) all.add(agents.emplace_back(Divergences::of(places)));
-        row.add("on disk for each token", kEngram, "bytes", each);
-        row.add("brought back within", kEngram, "ms", json["load_ms"].get<std::vector<double>>());
-        add_divergences(row, all);
-        if (!given && !lab.options().suite.empty()) {
-            ENGRAM_ASSIGN(const OrderedJson recall, isolate([&] { return measure_recall(lab, model, type, work); }));
-            for (const auto &[task, score] : recall.items()) row.add("task " + task, kEngram, "share", score.get<double>());
-        }
-        if (type.empty()) {
-            record.check("exact storage brings back the same logits", all.within(1) == 0,
-                         std::format("largest divergence {:.3g} nats at {} places", all.within(1), all.places()));
-        }
-        record.rows.push_back(std::move(row));
-        add_by_length(name, tokens, agents, record);
+        ENGRAM_TRY(lab.part(record, name, [&](Record &part) { return measure_type(lab, model, type, name, work, part); }));
     }
     for (const std::string_view type : {"q8_0", "q4_0"}) {
         const auto row = std::ranges::find(record.rows, OrderedJson{{"stored as", type}}, &Row::labels);

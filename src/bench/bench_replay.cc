@@ -195,28 +195,40 @@ Result<void> run_replay(const Lab &lab, const std::string &, Record &record) {
     const PeerKind peer{.label = std::string(kPeer), .flags = kSlotsStay};
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, std::span(&peer, 1)));
     ENGRAM_ASSIGN(const Texts texts, texts_for(trace, *pair));
-    Row row{.labels = {{"trace", std::format("{} turns, {} tokens of system text and tools", trace.turns, trace.system_tokens)}}};
-    Agreement agreement;
-    const auto replay_on = [&](Side &side) -> Result<void> {
-        ENGRAM_ASSIGN(const Told told, Replay(lab, side, trace, texts, side.name() == kEngram).run());
-        add_told(row, side.name(), told);
-        for (const Answer &answer : told.answers) agreement.add(side, answer);
-        if (side.name() != kPeer || lab.examined()) return {};
-        side.stop();  // and with it what it had in memory
-        side.ask_plainly();
-        ENGRAM_TRY(side.start());
-        ENGRAM_ASSIGN(const Told plain, Replay(lab, side, trace, texts, true).run());
-        add_told(row, "llama-server, as it comes", plain);
+    const OrderedJson labels{
+        {"trace", std::format("{} turns, {} tokens of system text and tools", trace.turns, trace.system_tokens)}};
+    const auto replay_both = [&](Record &part) -> Result<void> {
+        Row row{.labels = labels};
+        Agreement agreement;
+        const auto replay_on = [&](Side &side) -> Result<void> {
+            ENGRAM_ASSIGN(const Told told, Replay(lab, side, trace, texts, side.name() == kEngram).run());
+            add_told(row, side.name(), told);
+            for (const Answer &answer : told.answers) agreement.add(side, answer);
+            return {};
+        };
+        ENGRAM_TRY(pair->each(replay_on));
+        agreement.check(part, "the whole trace");
+        part.rows.push_back(std::move(row));
         return {};
     };
-    ENGRAM_TRY(pair->each(replay_on));
-    agreement.check(record, "the whole trace");
+    ENGRAM_TRY(lab.part(record, "both", replay_both));
+    const auto replay_plainly = [&](Record &part) -> Result<void> {
+        const auto replay_on = [&](Side &side) -> Result<void> {
+            side.stop();  // and with it what it had in memory
+            side.ask_plainly();
+            ENGRAM_TRY(side.start());
+            ENGRAM_ASSIGN(const Told plain, Replay(lab, side, trace, texts, true).run());
+            add_told(part.rows.emplace_back(Row{.labels = labels}), "llama-server, as it comes", plain);
+            return {};
+        };
+        return pair->alone(*pair->peer(), replay_on);
+    };
+    if (pair->peer() != nullptr && !lab.examined()) ENGRAM_TRY(lab.part(record, "as it comes", replay_plainly));
     record.highlights.push_back({.what = std::format("a coding agent's trace, {} turns: all requests", trace.turns),
-                                 .labels = row.labels,
+                                 .labels = labels,
                                  .figure = "all requests"});
     record.highlights.push_back(
-        {.what = "the same: longest wait for a first token", .labels = row.labels, .figure = "longest wait for a first token"});
-    record.rows.push_back(std::move(row));
+        {.what = "the same: longest wait for a first token", .labels = labels, .figure = "longest wait for a first token"});
     record.plots.push_back({.title = "A coding agent's trace: all requests",
                             .figure = "all requests",
                             .over = "trace",

@@ -177,6 +177,20 @@ void record_length(const Pair &pair, const Length &length, const KvBytes &kv, Re
                                        length.should_be_from_disk - length.from_elsewhere, length.should_be_from_disk));
 }
 
+Result<void> measure_length(const Lab &lab, Pair &pair, std::uint32_t tokens, const KvBytes &kv, Record &record) {
+    Length length{.tokens = tokens};
+    // Long ones once: what a prefill takes hardly varies.
+    const std::uint32_t colds = tokens <= kOften ? lab.repetitions(lab.by_size<std::uint32_t>(1, 2, 3)) : 1;
+    for (std::uint32_t i = 0; i < colds; ++i) ENGRAM_TRY(begin_anew(lab, pair, length, true));
+    for (const auto &[way, name] : kWays) {
+        if (way == Way::cold) continue;
+        if (length.drifted()) ENGRAM_TRY(begin_anew(lab, pair, length, false));
+        ENGRAM_TRY(measure_way(lab, pair, way, name, length));
+    }
+    record_length(pair, length, kv, record);
+    return pair.each([&](Side &side) { return side.forget(length.talks[std::string(side.name())]); });
+}
+
 }  // namespace
 
 std::vector<std::string> resume_variants(const Lab &lab) {
@@ -192,19 +206,9 @@ std::vector<std::string> resume_variants(const Lab &lab) {
 
 Result<void> run_resume(const Lab &lab, const std::string &variant, Record &record) {
     ENGRAM_ASSIGN(const ByLength set, start_by_length(lab, variant, {67, 2000, 20000}, record));
-    const auto &[lengths, kv, pair] = set;
-    for (const std::uint32_t tokens : lengths) {
-        Length length{.tokens = tokens};
-        // Long ones once: what a prefill takes hardly varies.
-        const std::uint32_t colds = tokens <= kOften ? lab.repetitions(lab.by_size<std::uint32_t>(1, 2, 3)) : 1;
-        for (std::uint32_t i = 0; i < colds; ++i) ENGRAM_TRY(begin_anew(lab, *pair, length, true));
-        for (const auto &[way, name] : kWays) {
-            if (way == Way::cold) continue;
-            if (length.drifted()) ENGRAM_TRY(begin_anew(lab, *pair, length, false));
-            ENGRAM_TRY(measure_way(lab, *pair, way, name, length));
-        }
-        record_length(*pair, length, kv, record);
-        ENGRAM_TRY(pair->each([&](Side &side) { return side.forget(length.talks[std::string(side.name())]); }));
+    for (const std::uint32_t tokens : set.lengths) {
+        const auto measure = [&](Record &part) { return measure_length(lab, *set.pair, tokens, set.kv, part); };
+        ENGRAM_TRY(lab.part(record, std::format("{} tokens", tokens), measure));
     }
     record.plots.push_back({.title = "First token by length of the context",
                             .figure = "first token",
@@ -212,8 +216,8 @@ Result<void> run_resume(const Lab &lab, const std::string &variant, Record &reco
                             .series = "memory",
                             .logarithmic = true});
     for (const auto &[way, name] : kWays) {
-        record.highlights.push_back({.what = std::format("first token, {} tokens, {}", lengths.back(), name),
-                                     .labels = {{"tokens", lengths.back()}, {"memory", name}},
+        record.highlights.push_back({.what = std::format("first token, {} tokens, {}", set.lengths.back(), name),
+                                     .labels = {{"tokens", set.lengths.back()}, {"memory", name}},
                                      .figure = "first token"});
     }
     return {};

@@ -133,10 +133,16 @@ Result<void> run_scale(const Lab &lab, const std::string &, Record &record) {
     record.configuration["model"] = "tiny-llama f32, random weights";
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.options().synthetic("tiny-llama", "f32"));
     const auto agents = lab.by_size<std::vector<std::uint32_t>>({0, 5}, {0, 10, 1000, 10000}, {0, 10, 1000, 10000});
-    for (const std::uint32_t count : agents) ENGRAM_TRY(measure_agents(lab, model, count, record));
+    for (const std::uint32_t count : agents) {
+        const auto measure = [&](Record &part) { return measure_agents(lab, model, count, part); };
+        ENGRAM_TRY(lab.part(record, std::format("{} agents", count), measure));
+    }
     const auto blocks =
         lab.by_size<std::vector<std::uint64_t>>({1000}, {1000, 10000, 100000, 1000000}, {1000, 10000, 100000, 1000000});
-    for (const std::uint64_t count : blocks) ENGRAM_TRY(measure_blocks(lab, count, record));
+    for (const std::uint64_t count : blocks) {
+        const auto measure = [&](Record &part) { return measure_blocks(lab, count, part); };
+        ENGRAM_TRY(lab.part(record, std::format("{} blocks", count), measure));
+    }
     record.notes.emplace_back(
         "The row of 0 agents is what loading this tiny model and starting takes; llama-server has no agents.");
     record.plots.push_back({.title = "Server ready, by number of agents",

@@ -122,21 +122,19 @@ Result<void> run_sessions(const Lab &lab, const std::string &, Record &record) {
     const std::array<PeerKind, 2> peers{
         {{.label = std::string(kPeer), .flags = kSlotsStay}, {.label = std::string(kIdleCached), .flags = {}}}};
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, peers));
-    ENGRAM_TRY(measure(lab, *pair,
-                       {.name = "five sessions side by side on three slots",
-                        .agents = 5,
-                        .sessions = 1,
-                        .turns = lab.by_size<std::uint32_t>(2, 3, 10),
-                        .tokens = tokens},
-                       record));
-    ENGRAM_TRY(measure(lab, *pair,
-                       {.name = "three agents, five sessions, restarts between them",
-                        .agents = 3,
-                        .sessions = sessions,
-                        .turns = turns,
-                        .tokens = tokens,
-                        .restarts = true},
-                       record));
+    const std::array<Plan, 2> plans{{{.name = "five sessions side by side on three slots",
+                                      .agents = 5,
+                                      .sessions = 1,
+                                      .turns = lab.by_size<std::uint32_t>(2, 3, 10),
+                                      .tokens = tokens},
+                                     {.name = "three agents, five sessions, restarts between them",
+                                      .agents = 3,
+                                      .sessions = sessions,
+                                      .turns = turns,
+                                      .tokens = tokens,
+                                      .restarts = true}}};
+    for (const Plan &plan : plans)
+        ENGRAM_TRY(lab.part(record, plan.name, [&](Record &part) { return measure(lab, *pair, plan, part); }));
     record.plots.push_back(
         {.title = "Wall time of all requests", .figure = "all of it", .over = "scenario", .series = "", .logarithmic = false});
     for (const Row &row : record.rows)

@@ -133,7 +133,10 @@ Result<void> run_throughput(const Lab &lab, const std::string &, Record &record)
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, peers));
     Group group{.lab = lab, .pair = *pair, .answer_tokens = answer_tokens, .talks = {}};
     ENGRAM_TRY(prepare(group, counts.back()));
-    for (const std::size_t agents : counts) ENGRAM_TRY(measure(group, agents, record));
+    for (const std::size_t agents : counts) {
+        const auto answer = [&](Record &part) { return measure(group, agents, part); };
+        ENGRAM_TRY(lab.part(record, std::format("{} agents", agents), answer));
+    }
     record.plots.push_back({.title = "Tokens per second of all agents together",
                             .figure = "decoded together",
                             .over = "agents",

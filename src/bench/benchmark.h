@@ -37,6 +37,7 @@ struct LabOptions {
     std::filesystem::path suite;                         // of questions for it; empty: there is none
     std::filesystem::path home;                          // what folders of runs are made in; the records name its file system
     std::filesystem::path folder;                        // of this run alone
+    std::filesystem::path partial = {};                  // the file that parts are kept in (parts.h); empty: they aren't
     std::int32_t threads = 0;                            // of each server; not 0
     std::vector<std::uint32_t> tokens = {};              // lengths, instead of the benchmark's own
     std::uint32_t repetitions = 0;                       // 0: the benchmark's own
@@ -64,6 +65,10 @@ class Lab {
     std::uint32_t repetitions(std::uint32_t usual) const;
     std::vector<std::uint32_t> lengths(std::vector<std::uint32_t> usual) const;
     void note(const std::string &line) const;
+    // Something that a benchmark measures and that needs nothing of its other parts: `work` adds to a record that is otherwise as
+    // this one, and is not called where an interrupted run has done so (parts.h); a note then says it. What work sets in the
+    // configuration is lost. The benchmark's parts have different names.
+    Result<void> part(Record &record, const std::string &name, const std::function<Result<void>(Record &part)> &work) const;
 
     // The model to measure with: the given one, or the synthetic one of this shape (a tiny one when smoke). The name goes into
     // the record's configuration.

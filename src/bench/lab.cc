@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bench/benchmark.h"
+#include "bench/parts.h"
 
 namespace engram::bench {
 
@@ -40,6 +41,31 @@ void Lab::note(const std::string &line) const {
 std::string Lab::geometry(const std::string &usual) const {
     if (!smoke()) return usual;
     return usual.starts_with("gemma3") ? "tiny-gemma3" : usual.starts_with("qwen3") ? "tiny-qwen3" : "tiny-llama";
+}
+
+Result<void> Lab::part(Record &record, const std::string &name, const std::function<Result<void>(Record &part)> &work) const {
+    const bool kept = !options_.partial.empty();
+    if (std::optional<Record> found = kept ? kept_part(options_.partial, record, name) : std::nullopt) {
+        note(std::format("{}: is there already", name));
+        found->notes.push_back(
+            std::format("{}: measured by an earlier run, from {} on, that was interrupted.", name, found->started));
+        record.take(*std::move(found));
+        return {};
+    }
+    Record part{.benchmark = record.benchmark,
+                .variant = record.variant,
+                .title = record.title,
+                .size = record.size,
+                .started = utc_now(),
+                .machine = record.machine,
+                .configuration = record.configuration};
+    const auto start = SteadyClock::now();
+    ENGRAM_TRY(work(part));
+    part.seconds = ms_since(start) / 1000;
+    if (kept) ENGRAM_TRY(keep_part(options_.partial, name, part));
+    part.seconds = 0;  // the run's own time has them
+    record.take(std::move(part));
+    return {};
 }
 
 Result<std::filesystem::path> Lab::model(const std::string &usual, Record &record) const {
@@ -148,6 +174,7 @@ Result<void> answer_alike(const Lab &lab, Record &record, RunBenchmark run) {
     options.size = Size::smoke;
     options.model = options.embedded;
     options.folder /= "alike";
+    options.partial.clear();
     options.tokens.clear();
     options.repetitions = 1;
     options.note = {};

@@ -1,17 +1,20 @@
 #include "bench/record.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <format>
 #include <fstream>
+#include <iterator>
 #include <sstream>
+
+#include "bench/parts.h"
 
 namespace engram::bench {
 
 namespace {
 
 constexpr int kFormat = 1;
-constexpr std::size_t kMaxRecordBytes = 16UZ << 20U;
 
 // The value at a share of the sorted samples, between the two next to it.
 double quantile(std::span<const double> sorted, double share) {
@@ -152,6 +155,29 @@ const Figure *Row::find(std::string_view name, std::string_view side) const {
     return found == figures.end() ? nullptr : &*found;
 }
 
+void Record::take(Record part) {
+    for (Row &row : part.rows) {
+        const auto same = std::ranges::find(rows, row.labels, &Row::labels);
+        if (same == rows.end()) {
+            rows.push_back(std::move(row));
+        } else {
+            std::ranges::move(row.figures, std::back_inserter(same->figures));
+        }
+    }
+    const auto add = [](auto &list, auto &more) { std::ranges::move(more, std::back_inserter(list)); };
+    add(checks, part.checks);
+    add(plots, part.plots);
+    add(highlights, part.highlights);
+    add(promises, part.promises);
+    add(notes, part.notes);
+    seconds += part.seconds;
+    started = std::min(started, part.started);
+}
+
+std::string utc_now() {
+    return std::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+}
+
 bool Record::passed() const { return std::ranges::all_of(checks, &Check::passed); }
 
 OrderedJson record_json(const Record &record) {
@@ -239,12 +265,29 @@ std::string record_file_name(std::string_view benchmark, std::string_view varian
     return name + ".json";
 }
 
-Result<Record> read_record(const std::filesystem::path &file) {
+Result<std::string> read_text_file(const std::filesystem::path &file) {
     std::ifstream in(file, std::ios::binary);
     if (!in) return fail(ErrorCode::not_found, std::format("there is no file {}", file.string()));
     std::ostringstream text;
     text << in.rdbuf();
-    auto json = parse_bounded_json(text.str(), kMaxRecordBytes);
+    return text.str();
+}
+
+Result<void> write_json_file(const OrderedJson &json, const std::filesystem::path &file) {
+    std::error_code error;
+    std::filesystem::create_directories(file.parent_path(), error);
+    const std::filesystem::path fresh = std::filesystem::path(file).concat(".new");
+    std::ofstream out(fresh, std::ios::binary);
+    out << json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) << '\n';
+    out.close();
+    if (out) std::filesystem::rename(fresh, file, error);
+    if (!out || error) return fail(ErrorCode::io, std::format("{} can't be written", file.string()));
+    return {};
+}
+
+Result<Record> read_record(const std::filesystem::path &file) {
+    ENGRAM_ASSIGN(const std::string text, read_text_file(file));
+    auto json = parse_bounded_json(text, kMaxRecordBytes);
     if (!json) return std::unexpected(std::move(json.error()).within(file.string()));
     auto record = record_of(*json);
     if (!record) return std::unexpected(std::move(record.error()).within(file.string()));
@@ -267,15 +310,9 @@ Result<std::vector<Record>> read_records(const std::filesystem::path &folder) {
 }
 
 Result<void> write_record(const Record &record, const std::filesystem::path &folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    const std::filesystem::path file = folder / record_file_name(record.benchmark, record.variant, record.size);
-    const std::filesystem::path fresh = std::filesystem::path(file).concat(".new");
-    std::ofstream out(fresh, std::ios::binary);
-    out << record_json(record).dump(1, ' ', false, OrderedJson::error_handler_t::replace) << '\n';
-    out.close();
-    if (out) std::filesystem::rename(fresh, file, error);
-    if (!out || error) return fail(ErrorCode::io, std::format("{} can't be written", file.string()));
+    ENGRAM_TRY(write_json_file(record_json(record), folder / record_file_name(record.benchmark, record.variant, record.size)));
+    std::error_code ignored;
+    std::filesystem::remove(partial_file(record, folder), ignored);
     return {};
 }
 

@@ -97,8 +97,12 @@ struct Record {
     void check(std::string name, bool passed, std::string detail) {
         checks.push_back({std::move(name), passed, std::move(detail)});
     }
+    // Adds what a part of the benchmark has found: figures of rows with equal labels come together, and so do the seconds.
+    void take(Record part);
     bool passed() const;
 };
+
+std::string utc_now();  // as `started`
 
 OrderedJson record_json(const Record &record);
 Result<Record> record_of(const OrderedJson &json);  // invalid_argument: what is missing or of another type
@@ -107,7 +111,13 @@ Result<Record> record_of(const OrderedJson &json);  // invalid_argument: what is
 std::string record_file_name(std::string_view benchmark, std::string_view variant, std::string_view size);
 Result<Record> read_record(const std::filesystem::path &file);                  // not_found, invalid_argument
 Result<std::vector<Record>> read_records(const std::filesystem::path &folder);  // by file name; none when there is no folder
-Result<void> write_record(const Record &record, const std::filesystem::path &folder);  // makes the folder
+// Makes the folder; what was kept of an interrupted run (parts.h) goes.
+Result<void> write_record(const Record &record, const std::filesystem::path &folder);
+
+inline constexpr std::size_t kMaxRecordBytes = 16UZ << 20U;
+Result<std::string> read_text_file(const std::filesystem::path &file);  // not_found
+// In place of the file, if there is one; there is never half of it. Makes the folder. io.
+Result<void> write_json_file(const OrderedJson &json, const std::filesystem::path &file);
 
 // Whether measuring the one again would measure the other: the same benchmark, asked for alike (`configuration.asked`), of the
 // same program on the same machine.

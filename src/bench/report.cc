@@ -107,13 +107,6 @@ std::string section(const Record &record) {
     return text + "\n";
 }
 
-std::string read_text(const std::filesystem::path &file) {
-    std::ifstream in(file, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
 std::map<std::string, std::string> files_of(std::span<const Record> records) {
     std::map<std::string, std::string> files;
     files["README.md"] = report_page(records);
@@ -348,7 +341,7 @@ std::vector<std::string> outdated(std::span<const Record> records, const std::fi
     const auto files = files_of(records);
     std::vector<std::string> names = plots_without_record(files, folder);
     for (const auto &[name, text] : files) {
-        if (read_text(folder / name) != text) names.push_back(name);
+        if (read_text_file(folder / name).value_or("") != text) names.push_back(name);
     }
     return names;
 }

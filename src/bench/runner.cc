@@ -1,5 +1,4 @@
 #include <array>
-#include <chrono>
 #include <cstdlib>
 #include <format>
 
@@ -35,10 +34,6 @@ constexpr std::array<Benchmark, 11> kBenchmarks{{
     {"replay", "A coding agent's day", "a trace of the shape of coding agents' sessions, with a restart in the middle",
      one_variant, run_replay},
 }};
-
-std::string utc_now() {
-    return std::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
-}
 
 double load_average() {
     double load = 0;
@@ -85,7 +80,7 @@ Result<Record> run_benchmark(const Benchmark &benchmark, const std::string &vari
     const auto start = SteadyClock::now();
     if (Result<void> ran = benchmark.run(lab, variant, record); !ran)
         return std::unexpected(std::move(ran.error()).within(std::format("benchmark {}", benchmark.name)));
-    record.seconds = ms_since(start) / 1000;
+    record.seconds += ms_since(start) / 1000;
     const SystemInfo system = system_info();
     record.configuration["libllama"] = system.llama_version;
     record.configuration["ggml"] = system.ggml_version;

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <format>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "bench/benchmark.h"
+#include "bench/parts.h"
 #include "bench/promises.h"
 #include "bench/report.h"
 #include "cli/child.h"
@@ -96,6 +96,12 @@ Result<Record> measure(const Benchmark &benchmark, const std::string &variant, b
     ENGRAM_ASSIGN(const ManagerOptions manager, manager_options(context.settings));
     ENGRAM_ASSIGN(const WorkFolder folder, WorkFolder::make(manager.home, "bench-", arguments.keep));
     options.folder = folder.path();
+    if (arguments.out != "none") {
+        const bench::Origin origin{.version = kVersion, .commit = arguments.commit};
+        options.partial = bench::partial_file(bench::expected_record(benchmark, variant, Lab(options), origin), arguments.out);
+        std::error_code ignored;
+        if (arguments.again) std::filesystem::remove(options.partial, ignored);
+    }
     const auto work = [&]() -> Result<Json> {
         const Lab lab(options);
         ENGRAM_ASSIGN(const Record record,
@@ -118,7 +124,8 @@ Result<void> write_all(const std::filesystem::path &folder) {
     return bench::write_report(records, folder);
 }
 
-// The benchmarks one after the other, each variant that isn't there yet; a result is written as soon as it is there.
+// The benchmarks one after the other, each variant that isn't there yet; a result is written as soon as it is there, and its
+// parts as soon as they are (bench/parts.h).
 Result<ExitCode> run(std::span<const Benchmark> chosen, const BenchArguments &arguments, const Context &context) {
     ENGRAM_ASSIGN(const bench::LabOptions options, lab_options(arguments, context));
     const Lab lab(options);
@@ -158,20 +165,12 @@ Result<ExitCode> run(std::span<const Benchmark> chosen, const BenchArguments &ar
     return ExitCode::ok;
 }
 
-Result<std::string> read_text(const std::filesystem::path &file) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return fail(ErrorCode::not_found, std::format("there is no file {}", file.string()));
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
 Result<ExitCode> report(const ReportArguments &arguments, const Context &context) {
     ENGRAM_ASSIGN(const std::vector<Record> records, bench::read_records(arguments.results));
     std::vector<std::string> old = bench::outdated(records, arguments.results);
     std::string readme;
     if (!arguments.readme.empty()) {
-        ENGRAM_ASSIGN(const std::string text, read_text(arguments.readme));
+        ENGRAM_ASSIGN(const std::string text, bench::read_text_file(arguments.readme));
         ENGRAM_ASSIGN(readme, bench::with_results(text, records));
         if (readme != text) old.push_back(arguments.readme);
     }
@@ -230,7 +229,7 @@ void add_flags(CLI::App &app, BenchArguments &arguments) {
     app.add_option("--out", arguments.out, "folder for results and report; none: only print [bench/results]")
         ->type_name("FOLDER");
     app.add_option("--commit", arguments.commit, "what the program was built from, for the record")->type_name("TEXT");
-    app.add_flag("--again", arguments.again, "measure also what was measured already");
+    app.add_flag("--again", arguments.again, "measure also what was measured already, in whole or in part");
     app.add_flag("--keep", arguments.keep, "keep the folders that the servers worked in");
 }
 
