@@ -145,6 +145,9 @@ class BenchTest(unittest.TestCase):
     def test_run_interference(self):
         (record,) = self.look_at_all("interference")
         self.assertEqual(len(record["rows"]), 4)
+        for row in record["rows"]:
+            told = {f["side"] for f in row["figures"] if f["name"] == "between two tokens"}
+            self.assertEqual(told, {"engram"} | ({"llama-server", "llama-server, own streams"} if PEER else set()))
 
     def test_run_scale(self):
         self.look_at_all("scale")

@@ -151,9 +151,11 @@ Result<void> run_interference(const Lab &lab, const std::string &, Record &recor
     SideOptions options = lab.side(model);
     options.slots = kAnswering + 2;
     options.more = {"--preload", "off"};  // nothing comes back from disk before it is asked for
-    options.context_tokens = (6 * (scene.tokens + scene.answer_tokens * 4) + 4096) / 256 * 256;
-    const PeerKind peer{.label = std::string(kPeer), .flags = kSlotsStay};
-    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, std::span(&peer, 1)));
+    // Streams of their own have a quarter of it each.
+    options.context_tokens = (8 * (scene.tokens + scene.answer_tokens * 4) + 4096) / 1024 * 1024;
+    const std::array<PeerKind, 2> peers{
+        {{.label = std::string(kPeer), .flags = kSlotsStay}, {.label = std::string(kPeerOwnStreams), .flags = kOwnStreams}}};
+    ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, peers));
     record.configuration["answers_running"] = kAnswering;
     record.configuration["tokens_of_the_other"] = scene.tokens;
     std::map<std::string, std::vector<Conversation>> talks;

@@ -126,10 +126,8 @@ Result<void> run_throughput(const Lab &lab, const std::string &, Record &record)
     options.context_tokens = options.slots * (each + 255) / 256 * 256;
     record.configuration["answer_tokens"] = answer_tokens;
     record.configuration["context_of_each_agent"] = kContext;
-    std::vector<std::string> own_streams = kSlotsStay;
-    own_streams.emplace_back("--no-kv-unified");
     const std::array<PeerKind, 2> peers{
-        {{.label = std::string(kPeer), .flags = kSlotsStay}, {.label = "llama-server, own streams", .flags = own_streams}}};
+        {{.label = std::string(kPeer), .flags = kSlotsStay}, {.label = std::string(kPeerOwnStreams), .flags = kOwnStreams}}};
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record, peers));
     Group group{.lab = lab, .pair = *pair, .answer_tokens = answer_tokens, .talks = {}};
     ENGRAM_TRY(prepare(group, counts.back()));

@@ -39,6 +39,9 @@ struct SideOptions {
 // An agent keeps its place in a slot of its own only so: by default the peer moves idle slots to host memory, and doesn't bring
 // them back for a request that names its slot.
 inline const std::vector<std::string> kSlotsStay{"--no-cache-idle-slots"};
+// The same with cells of each slot's own, which others' steps don't look at; each has its share of the context, and no more.
+inline const std::vector<std::string> kOwnStreams{"--no-cache-idle-slots", "--no-kv-unified"};
+inline constexpr std::string_view kPeerOwnStreams = "llama-server, own streams";
 
 enum class Memory : std::uint8_t {
     context,  // where it was computed
