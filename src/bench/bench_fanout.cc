@@ -213,6 +213,10 @@ Result<void> run_fanout(const Lab &lab, const std::string &, Record &record) {
                                                                  "bytes on disk", std::string(kFloor)}});
     }
     record.notes.emplace_back(
+        "The floor of bytes on disk is the KV of the common tokens once (T × a + min(T, window) × w) and that of each "
+        "agent's own tokens (n × (a + w)): a and w are what one token has in all attention layers and in all sliding-window "
+        "layers.");
+    record.notes.emplace_back(
         "Engram shares the cells of what begins alike, and reads it once; the peer gets a context that "
         "holds every agent's own copy.");
     record.plots.push_back({.title = "Until all agents have answered",

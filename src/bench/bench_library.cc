@@ -98,6 +98,9 @@ Result<void> run_library(const Lab &lab, const std::string &variant, Record &rec
         options.tokens = {tokens};
         ENGRAM_TRY(lab.part(record, std::format("{} tokens", tokens), [&](Record &part) { return measure(lab, options, part); }));
     }
+    record.notes.emplace_back(
+        "The floor of a first token from disk is one memcpy of the bytes that are restored and one step of the model, both "
+        "measured between the resumes; that of bytes written is the KV of the turn's 100 tokens.");
     record.plots.push_back({.title = "First token after a resume from disk, in the library",
                             .figure = "first token, disk",
                             .over = "tokens",

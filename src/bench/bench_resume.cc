@@ -210,6 +210,10 @@ Result<void> run_resume(const Lab &lab, const std::string &variant, Record &reco
         const auto measure = [&](Record &part) { return measure_length(lab, *set.pair, tokens, set.kv, part); };
         ENGRAM_TRY(lab.part(record, std::format("{} tokens", tokens), measure));
     }
+    record.notes.emplace_back(
+        "The floor of a first token from memory or disk is one memcpy of the KV that is needed (T × a + min(T, window) × w: what "
+        "T tokens have in attention layers, and the last window of them in sliding-window layers) and one step of the model, the "
+        "shorter of both servers' medians between two tokens in the context. It reads no new tokens; a turn does.");
     record.plots.push_back({.title = "First token by length of the context",
                             .figure = "first token",
                             .over = "tokens",

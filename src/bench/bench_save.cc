@@ -88,7 +88,8 @@ Result<void> run_save(const Lab &lab, const std::string &variant, Record &record
     record.notes.emplace_back(
         "Engram writes while the answer is made and after it, syncs every file and needs no call; what is "
         "timed is a call that waits until all of it is on disk. llama-server writes the whole slot when it "
-        "is called, and syncs nothing. The floor is the turn's own KV.");
+        "is called, and syncs nothing. The floor is the turn's own KV: tokens read and said × what "
+        "one has in all layers.");
     record.plots.push_back({.title = "Bytes written for a turn of 100 tokens",
                             .figure = "written for the turn",
                             .over = "tokens",
