@@ -137,6 +137,9 @@ class BenchTest(unittest.TestCase):
 
     def test_run_sessions(self):
         (record,) = self.look_at_all("sessions")
+        ours = {f["name"] for f in record["rows"][0]["figures"] if f["side"] == "engram"}
+        self.assertLessEqual({"all of it", "first token of a first turn", "first token of a later turn", "of that restoring",
+                              "between two tokens", "from the last token to the answer's end"}, ours)
         if PEER:
             beside, over_days = [{f["side"] for f in row["figures"]} for row in record["rows"]]
             self.assertIn("llama-server, idle slots cached", beside)

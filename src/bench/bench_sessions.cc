@@ -16,29 +16,49 @@ namespace {
 constexpr std::uint32_t kAnswerTokens = 24;
 constexpr std::string_view kIdleCached = "llama-server, idle slots cached";  // in host memory: its default
 
-struct Day {
-    double seconds = 0;
-    double computed = 0;
-    std::vector<double> first_tokens;  // of all turns but each agent's first
+constexpr std::string_view kNoSaves = "llama-server, no saves";
+
+// One day, or several: what they took, and where in their turns that was.
+struct Days {
+    std::vector<double> seconds, computed;          // of each day
+    std::vector<double> first_reads, first_tokens;  // time to the first token, of each agent's first turn and of all others
+    std::vector<double> restores;                   // of the latter
+    std::vector<double> steps;                      // between two tokens, each answer's mean
+    std::vector<double> endings;                    // from the last token's text to the answer's end
+
+    void add(const Answer &answer, bool first) {
+        computed.back() += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
+        (first ? first_reads : first_tokens).push_back(answer.ttft_ms);
+        if (!first) restores.push_back(answer.restore_ms);
+        if (answer.token_ms.empty()) return;
+        const double last = answer.token_ms.back();
+        endings.push_back(answer.total_ms - last);
+        if (answer.answer_tokens > 1) steps.push_back((last - answer.ttft_ms) / static_cast<double>(answer.answer_tokens - 1));
+    }
+    void add_to(Row &row, std::string_view side) const {
+        row.add("all of it", side, "s", seconds);
+        row.add("prompt tokens computed", side, "tokens", computed);
+        row.add("first token of a first turn", side, "ms", first_reads);
+        row.add("first token of a later turn", side, "ms", first_tokens);
+        row.add("of that restoring", side, "ms", restores);
+        row.add("between two tokens", side, "ms", steps);
+        row.add("from the last token to the answer's end", side, "ms", endings);
+    }
 };
 
 struct Plan {
     std::string name;
     std::uint32_t agents = 0, sessions = 0, turns = 0, tokens = 0;  // turns: of each agent in a session; tokens: read first
     bool restarts = false;
-    bool keeps = true;  // the peer's client saves and restores slots
+    bool keeps = true;       // the peer's client saves and restores slots
+    std::uint32_t days = 1;  // each with agents of its own, who read other texts
 };
-
-void add(Day &day, const Answer &answer, bool first) {
-    day.computed += static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
-    if (!first) day.first_tokens.push_back(answer.ttft_ms);
-}
 
 struct Cast {
     std::vector<Conversation> talks = {};
     const std::vector<std::string> &texts;  // what each agent reads first
     Agreement &agreement;
-    Day day = {};
+    Days &days;
 };
 
 Result<void> one_session(Side &side, const Plan &plan, std::uint32_t session, Cast &cast) {
@@ -47,20 +67,31 @@ Result<void> one_session(Side &side, const Plan &plan, std::uint32_t session, Ca
             const bool first = session == 0 && turn == 0;
             const std::string asked = first ? cast.texts[i] : question(session * 100 + turn);
             ENGRAM_ASSIGN(const Answer answer, side.turn(cast.talks[i], asked, kAnswerTokens));
-            add(cast.day, answer, first);
+            cast.days.add(answer, first);
             cast.agreement.add(side, answer);
         }
     }
     return {};
 }
 
-Result<Day> one_day(const Lab &lab, Side &side, const Plan &plan, const std::vector<std::string> &texts, Agreement &agreement) {
-    Cast cast{.texts = texts, .agreement = agreement};
+struct Place {
+    Side &side;
+    std::uint32_t day = 0;
+    Days &days;
+};
+
+Result<void> one_day(const Lab &lab, const Plan &plan, const std::vector<std::string> &texts, Agreement &agreement,
+                     const Place &place) {
+    Side &side = place.side;
+    Cast cast{.texts = texts, .agreement = agreement, .days = place.days};
     for (std::uint32_t i = 0; i < plan.agents; ++i) {
-        ENGRAM_ASSIGN(Conversation talk, side.converse(std::format("{}-{}", plan.restarts ? "day" : "five", i)));
+        const std::string name = std::format("{}-{}-{}", plan.restarts ? "day" : "five", place.day, i);
+        ENGRAM_ASSIGN(Conversation talk, side.converse(name));
         if (plan.restarts && plan.keeps) talk.slot = static_cast<int>(i);
         cast.talks.push_back(std::move(talk));
     }
+    place.days.computed.push_back(0);
+    double seconds = 0;
     for (std::uint32_t session = 0; session < plan.sessions; ++session) {
         lab.note(std::format("{}: {}, session {} of {}", side.name(), plan.name, session + 1, plan.sessions));
         const auto start = SteadyClock::now();
@@ -69,40 +100,39 @@ Result<Day> one_day(const Lab &lab, Side &side, const Plan &plan, const std::vec
             for (Conversation &talk : cast.talks) ENGRAM_TRY(side.leave(talk));
         }
         if (plan.restarts) side.stop();
-        cast.day.seconds += ms_since(start) / 1000;
+        seconds += ms_since(start) / 1000;
         if (plan.restarts) ENGRAM_TRY(side.start());
     }
-    return std::move(cast.day);
+    place.days.seconds.push_back(seconds);
+    return {};
 }
 
 Result<void> measure(const Lab &lab, Pair &pair, const Plan &plan, Record &record) {
-    std::vector<std::string> texts;
-    for (std::uint32_t i = 0; i < plan.agents; ++i) {
-        ENGRAM_ASSIGN(std::string text, pair.text(plan.tokens, (plan.restarts ? 50 : 70) + i));
-        texts.push_back(std::move(text));
-    }
-    Row row{.labels = {{"scenario", plan.name}}};
     Agreement agreement;
-    const auto live_on = [&](Side &side) -> Result<void> {
-        // Agents with slots of their own, which are saved and restored, don't go with idle slots that move away.
-        if (plan.restarts && side.name() == kIdleCached) return {};
-        ENGRAM_ASSIGN(const Day day, one_day(lab, side, plan, texts, agreement));
-        row.add("all of it", side.name(), "s", day.seconds);
-        row.add("prompt tokens computed", side.name(), "tokens", day.computed);
-        row.add("first token of a later turn", side.name(), "ms", day.first_tokens);
-        if (side.name() != kPeer || !plan.restarts || lab.examined()) return {};
-        // The same again by a client that knows nothing of slots: each session reads everything again.
-        Plan plain = plan;
-        plain.keeps = false;
-        Agreement unused;
-        ENGRAM_ASSIGN(const Day without, one_day(lab, side, plain, texts, unused));
-        row.add("all of it", "llama-server, no saves", "s", without.seconds);
-        row.add("prompt tokens computed", "llama-server, no saves", "tokens", without.computed);
-        row.add("first token of a later turn", "llama-server, no saves", "ms", without.first_tokens);
-        return {};
-    };
-    ENGRAM_TRY(pair.each(live_on));
+    std::map<std::string, Days> days;  // by side
+    for (std::uint32_t day = 0; day < plan.days; ++day) {
+        std::vector<std::string> texts;
+        for (std::uint32_t i = 0; i < plan.agents; ++i) {
+            ENGRAM_ASSIGN(std::string text, pair.text(plan.tokens, day * 1000 + (plan.restarts ? 50 : 70) + i));
+            texts.push_back(std::move(text));
+        }
+        const auto live_on = [&](Side &side) -> Result<void> {
+            // Agents with slots of their own, which are saved and restored, don't go with idle slots that move away.
+            if (plan.restarts && side.name() == kIdleCached) return {};
+            ENGRAM_TRY(one_day(lab, plan, texts, agreement, {side, day, days[std::string(side.name())]}));
+            if (side.name() != kPeer || !plan.restarts || lab.examined()) return {};
+            // The same again by a client that knows nothing of slots: each session reads everything again.
+            Plan plain = plan;
+            plain.keeps = false;
+            Agreement unused;
+            return one_day(lab, plain, texts, unused, {side, day, days[std::string(kNoSaves)]});
+        };
+        ENGRAM_TRY(pair.each(live_on));
+    }
     agreement.check(record, plan.name);
+    Row row{.labels = {{"scenario", plan.name}}};
+    for (const auto &side : pair.sides()) days[std::string(side->name())].add_to(row, side->name());
+    days[std::string(kNoSaves)].add_to(row, kNoSaves);
     record.rows.push_back(std::move(row));
     return {};
 }
@@ -126,7 +156,8 @@ Result<void> run_sessions(const Lab &lab, const std::string &, Record &record) {
                                       .agents = 5,
                                       .sessions = 1,
                                       .turns = lab.by_size<std::uint32_t>(2, 3, 10),
-                                      .tokens = tokens},
+                                      .tokens = tokens,
+                                      .days = lab.repetitions(lab.by_size<std::uint32_t>(1, 1, 3))},
                                      {.name = "three agents, five sessions, restarts between them",
                                       .agents = 3,
                                       .sessions = sessions,
