@@ -100,6 +100,25 @@ TEST(McpClient, AFloodOfProgressIsBounded) {
     EXPECT_EQ(done.back(), 1000) << "the newest that isn't too large";
 }
 
+TEST(McpClient, ALineThatIsTooLongEndsIt) {
+    const auto client = connected(python());
+    ASSERT_NE(client, nullptr);
+    const auto reply = client->call({.name = "long"}, OrderedJson::object(), {}, {});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().message, "the tool server play doesn't answer: it sent a line of more than 16 MiB");
+    EXPECT_TRUE(client->broken());
+}
+
+// One that asks and asks, and reads nothing of what it is answered.
+TEST(McpClient, AServerThatDoesNotReadIsGivenUp) {
+    const auto client = connected(python());
+    ASSERT_NE(client, nullptr);
+    const auto reply = client->call({.name = "ask"}, OrderedJson::object(), {}, {});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().message, "the tool server play doesn't answer: it doesn't read what it is answered");
+    EXPECT_TRUE(client->broken());
+}
+
 TEST(McpClient, AStoppedCallIsCancelledThere) {
     const auto client = connected(python());
     ASSERT_NE(client, nullptr);
@@ -346,6 +365,46 @@ TEST(McpClientOverHttp, SaysInHeadersWhatItAsks) {
     EXPECT_EQ(reply->text, R"({"ok":true})");
     EXPECT_EQ(heard, (std::vector<std::string>{"2026-07-28 server/discover  ", "2026-07-28 tools/list  ",
                                                "2026-07-28 tools/call =?base64?YsO2c2U=?= us west"}));
+}
+
+// A server with pages of tools without end.
+TEST(McpClientOverHttp, AServersToolsAreBounded) {
+    std::size_t in_page = 1000, bytes_each = 0;
+    int pages = 0;
+    const auto post = [&](const HttpRequest &request, HttpResponder &responder) -> Result<void> {
+        const OrderedJson asked = OrderedJson::parse(request.body, nullptr, false);
+        OrderedJson result{{"resultType", "complete"}};
+        if (asked["method"] == "server/discover") result["supportedVersions"] = {"2026-07-28"};
+        if (asked["method"] == "tools/list") {
+            ++pages;
+            result["tools"] = OrderedJson::array();
+            for (std::size_t i = 0; i < in_page; ++i)
+                result["tools"].push_back({{"name", std::format("t{}", i)},
+                                           {"description", std::string(bytes_each, 'd')},
+                                           {"inputSchema", {{"type", "object"}}}});
+            result["nextCursor"] = std::to_string(pages);
+        }
+        responder.send({.headers = {{"Content-Type", "application/json"}},
+                        .body = OrderedJson{{"jsonrpc", "2.0"}, {"id", asked["id"]}, {"result", result}}.dump()});
+        return {};
+    };
+    const auto http = start_server({make_route("POST", "/mcp", post)});
+    const auto client = connected({.name = "new", .url = std::format("http://127.0.0.1:{}/mcp", http->port())});
+    ASSERT_NE(client, nullptr);
+    const auto many = client->tools({});
+    ASSERT_TRUE(many) << many.error().message;
+    EXPECT_EQ(many->size(), kMaxTools);
+    EXPECT_EQ(pages, 5) << "no more is asked for";
+    in_page = 40;
+    bytes_each = kMaxToolBytes - 1024;
+    pages = 0;
+    const auto large = client->tools({});
+    ASSERT_TRUE(large) << large.error().message;
+    std::size_t bytes = 0;
+    for (const Tool &tool : *large) bytes += tool.name.size() + tool.description.size() + tool.input_schema.size();
+    EXPECT_LE(bytes, kMaxToolsBytes);
+    EXPECT_GT(bytes, kMaxToolsBytes - kMaxToolBytes);
+    EXPECT_EQ(pages, 2);
 }
 
 TEST(McpClientOverHttp, SaysWhatIsWrong) {

@@ -119,6 +119,24 @@ TEST_F(A2aPushTest, ConfigurationsAreKeptUntilTheyAreDeleted) {
     EXPECT_EQ(ask("POST", "/a2a/tasks/nothing/pushNotificationConfigs", hook()).status, 404);
 }
 
+TEST_F(A2aPushTest, ATaskHasSoMany) {
+    const std::string task = send("approve")["id"];
+    const std::string target = "/a2a/tasks/" + task + "/pushNotificationConfigs";
+    OrderedJson one;
+    for (int i = 0; i < 16; ++i) {
+        const Answer made = ask("POST", target, hook());
+        ASSERT_EQ(made.status, 200) << i << ": " << made.text;
+        one = made.json;
+    }
+    const Answer refused = ask("POST", target, hook());
+    EXPECT_EQ(refused.status, 400) << refused.text;
+    EXPECT_TRUE(refused.text.contains("a task has at most 16 push configurations: delete one first")) << refused.text;
+    EXPECT_EQ(ask("GET", target).json["configs"].size(), 16U);
+    EXPECT_EQ(ask("POST", target, one).status, 200) << "one that is there is replaced";
+    EXPECT_EQ(ask("DELETE", target + "/" + one["id"].get<std::string>()).status, 200);
+    EXPECT_EQ(ask("POST", target, hook()).status, 200);
+}
+
 TEST_F(A2aPushTest, ThreePointThreeIsToldTheTask) {
     const std::string task = send("approve")["id"];
     const OrderedJson config{{"url", hooks_->address() + "/hook"}};

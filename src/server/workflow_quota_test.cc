@@ -31,13 +31,14 @@ const std::string kOneTurn = "name: w\nagents: {x: {}}\nnodes: {a: {agent: x, pr
 class WorkflowQuotaTest : public ::testing::Test {
   protected:
     void SetUp() override {
-        for (const char *tenant : {"red", "blue"}) {
-            limit(tenant, [](Quota &quota) { quota = {}; });
-            const auto key = store().create_key({.tenant = tenant, .label = {}, .scopes = Scopes::parse("chat,agents").value()},
-                                                system_clock().wall_ms());
-            ASSERT_TRUE(key) << key.error().message;
-            keys_[tenant] = key->text;
-        }
+        for (const char *tenant : {"red", "blue"}) give_key(tenant);
+    }
+    void give_key(const std::string &tenant) {
+        limit(tenant, [](Quota &quota) { quota = {}; });
+        const auto key = store().create_key({.tenant = tenant, .label = {}, .scopes = Scopes::parse("chat,agents").value()},
+                                            system_clock().wall_ms());
+        ASSERT_TRUE(key) << key.error().message;
+        keys_[tenant] = key->text;
     }
     TenantStore store() const { return TenantStore::open(tenants_path(home_.path())).value(); }
     void limit(const std::string &tenant, const std::function<void(Quota &)> &change) {
@@ -149,6 +150,20 @@ TEST_F(WorkflowQuotaTest, OneTenantsRunsLeaveRoomForAnothers) {
         next = begin("red", kOneTurn);
     }
     EXPECT_EQ(next.status, 202) << "one has ended: " << next.text;
+}
+
+TEST_F(WorkflowQuotaTest, SoManyRunAtATime) {
+    const auto tenant = [](int i) { return std::format("t{}", i); };
+    for (int i = 0; i < 17; ++i) give_key(tenant(i));
+    start([this](AgentManager &, const RunRequest &, const RunSink &, const std::stop_token &stop) -> Result<RunResult> {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, stop, [] { return false; });  // until the server ends
+        return RunResult{.end = RunEnd::cancelled};
+    });
+    for (int run = 0; run < 256; ++run) ASSERT_EQ(begin(tenant(run / 16), kOneTurn).status, 202) << run;
+    const Answer refused = begin(tenant(16), kOneTurn);
+    EXPECT_EQ(refused.status, 429) << refused.text;
+    EXPECT_TRUE(refused.text.contains("256 workflows are running already: try again when one has ended")) << refused.text;
 }
 
 // A tool that a person must allow.

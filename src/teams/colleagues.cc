@@ -67,6 +67,8 @@ bool Colleagues::needs_approval(const AgentInfo &agent, std::string_view tool) c
 }
 
 ToolOutcome Colleagues::call(const ToolContext &context, const ChatToolCall &call) {
+    if (call.arguments.size() > kMaxTaskBytes)
+        return refused({}, std::format("A task has at most {} bytes: give it in parts.", kMaxTaskBytes));
     const auto arguments = parse_bounded_json(call.arguments, kMaxTaskBytes);
     const auto text_of = [&](const char *name) {
         const bool is_text = arguments && arguments->is_object() && arguments->contains(name) && (*arguments)[name].is_string();

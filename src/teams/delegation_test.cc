@@ -108,6 +108,21 @@ TEST_F(DelegationTest, TokensAreThoseOfAllWhoTakePart) {
               done.steps[0].prompt_tokens + done.steps[1].steps.at(0).prompt_tokens + done.steps[2].prompt_tokens);
 }
 
+TEST_F(DelegationTest, ATaskHasSoManyBytes) {
+    must(manager_->create(with_colleagues("chief", {"b"})));
+    const AgentInfo chief = must(manager_->get("chief"));
+    RunBudget budget(std::chrono::minutes(1), 0, {});
+    const RunLimits limits;
+    const RunSink nobody;
+    const ToolContext context{
+        .agents = *manager_, .agent = chief, .chain = {}, .budget = budget, .limits = limits, .sink = nobody, .stop = {}};
+    const ToolOutcome refused = colleagues_.call(
+        context, {.name = std::string(kDelegateTool), .arguments = delegation_arguments("b", std::string(1U << 20U, 'x'))});
+    EXPECT_TRUE(refused.failed);
+    EXPECT_EQ(refused.text, "A task has at most 1048576 bytes: give it in parts.");
+    EXPECT_TRUE(transcript("b").empty()) << "nobody heard of it";
+}
+
 TEST_F(DelegationTest, TimeIsThatOfAllWhoTakePart) {
     std::vector<RunEnd> of_b;  // a slow machine may not come so far
     tool_.play = [&](const ToolContext &context, const ChatToolCall &) {

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <format>
 #include <random>
 
 #include "agents/testing_manager.h"
 #include "core/testing/test_seed.h"
+#include "sqlite/database.h"
 #include "teams/testing_runs.h"
 
 namespace engram {
@@ -72,6 +74,27 @@ TEST_F(NotesTest, HaveLimits) {
     EXPECT_EQ(code(std::string(201, 'x'), "x"), "a note's title has 1 to 200 bytes");
     EXPECT_EQ(code("x", ""), "a note's text has 1 to 65536 bytes");
     EXPECT_EQ(code("x", std::string(kMaxNoteBytes, 'x')), "");
+}
+
+TEST_F(NotesTest, ATeamHasSoMany) {
+    store_.reset();
+    {
+        auto database = must(sqlite::Database::open(home_.path() / "teams.db"));
+        must(database.execute(std::format(
+            "WITH RECURSIVE number(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < {}) "
+            "INSERT INTO notes (tenant, team, title, text, agent, updated_ms) SELECT 't', 'harbour', n, 'x', 'a', 1 FROM number",
+            kMaxNotesOfTeam - 1)));
+    }
+    store_ = must(TeamStore::open(home_.path() / "teams.db"));
+    write("the last", "one");
+    const auto refused = store_->write(kTeam, {.title = "one more", .text = "x", .agent = "a"});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::over_budget);
+    EXPECT_EQ(refused.error().message, "the team harbour has 10000 notes, and more are not possible: remove some");
+    write("the last", "is written anew");
+    write("the first", "of another team", 1, {.tenant = "t", .name = "other"});
+    EXPECT_TRUE(must(store_->remove(kTeam, "7")));
+    write("one more", "in its place");
 }
 
 // Whatever is searched for is words, never the search's own language.

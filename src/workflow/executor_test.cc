@@ -457,6 +457,10 @@ TEST_F(ExecutorTest, SaysWhatIsMissing) {
               "node a: there is no agent nobody of tenant default");
     EXPECT_EQ(run("name: w\ninputs: {n: {type: number, default: 3}}\nnodes: {a: {text: x, for_each: inputs.n}}").error,
               "node a: for_each must be a list, and it is number");
+    EXPECT_EQ(run("name: w\ninputs: {list: {type: list}}\nnodes: {a: {text: x, for_each: inputs.list}}",
+                  {{"list", std::vector<int>(kMaxItems + 1)}})
+                  .error,
+              "node a: for_each has 1001 elements, and at most 1000 are possible");
     EXPECT_EQ(try_run({.tenant = "default", .id = "absent"}).error().code, ErrorCode::not_found);
     const auto begun = begin_run(*store_, {.tenant = "default", .file = "w.yaml", .definition = "name: w"});
     ASSERT_FALSE(begun);

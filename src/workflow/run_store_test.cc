@@ -116,5 +116,21 @@ TEST_F(RunStoreTest, KeepsTheNewestThatHaveEnded) {
     EXPECT_TRUE(must(store->events({.tenant = "default", .id = "r4"}, 0)).empty());
 }
 
+// Steps are kept whatever happened to the telling of them.
+TEST_F(RunStoreTest, ARunHasSoManyEvents) {
+    const auto store = open();
+    const RunKey key{.tenant = "default", .id = "r1"};
+    must(store->create(row("r1")));
+    std::vector<Event> events(kMaxEvents + 2, Event{.kind = EventKind::started, .node = "a"});
+    must(store->put(key, {}, events));
+    EXPECT_EQ(events[kMaxEvents - 1].seq, kMaxEvents);
+    EXPECT_EQ(events[kMaxEvents].seq, 0) << "it isn't stored";
+    const StepRow step{.node = "a", .state = StepState::finished, .text = "x"};
+    must(store->put(key, std::span(&step, 1), std::span(events).first(1)));
+    EXPECT_EQ(must(store->steps(key)).size(), 1U);
+    EXPECT_TRUE(must(store->events(key, kMaxEvents)).empty());
+    EXPECT_EQ(must(store->events(key, kMaxEvents - 1)).size(), 1U);
+}
+
 }  // namespace
 }  // namespace engram::workflow

@@ -49,6 +49,12 @@ def call(name, arguments, request):
             send({"method": "notifications/progress", "params": {"progressToken": token, "progress": i + 1}})
         send({"method": "notifications/progress", "params": {"progressToken": token, "progress": 1001, "message": "x" * 100_000}})
         return text("it is over")
+    if name == "long":
+        return text("x" * (16 << 20))
+    if name == "ask":  # more than a pipe and who writes into it hold
+        for i in range(4000):
+            send({"id": f"{i:900}", "method": "ping"})
+        time.sleep(600)
     if name == "sleep":
         return None  # answers never
     if name == "where":
