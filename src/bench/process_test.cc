@@ -72,7 +72,7 @@ TEST_F(ProcessTest, OneThatDoesNotListenIsKilled) {
 }
 
 TEST_F(ProcessTest, TellsTimeAndMemory) {
-    auto process = start({"sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; sleep 600"});
+    auto process = start({"sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; exec sleep 600"});
     ASSERT_TRUE(process);
     while (log().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     const auto usage = process->usage();
