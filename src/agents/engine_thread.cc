@@ -162,22 +162,22 @@ std::uint64_t EngineThread::reserved_cells() {
 // Whether a prompt that is being read begins like this one, for longer than what this one could reuse otherwise.
 bool EngineThread::is_read_elsewhere(const Turn &turn) const {
     if (!shares_cells() && store_ == nullptr) return false;
-    const std::vector<Token> &tokens = turn.plan().tokens;
-    const std::size_t known = common_prefix(tokens, turn.plan().stored_tokens);
+    const std::size_t known = common_prefix(turn.plan().tokens, turn.plan().stored_tokens);
     return std::ranges::any_of(reservations_, [&](const Reservation &reservation) {
         const TurnPlan &other = reservation.turn->plan();
         if (reservation.resident->kv.size() >= other.tokens.size()) return false;  // read: no need to compare, at each step
         if (!reservation.resident->running || other.key.tenant != turn.key().tenant || other.key == turn.key()) return false;
-        const std::size_t shared = std::min(common_prefix(other.tokens, tokens), tokens.size() - 1);
-        return shared >= least_shared(turn.plan(), other) && shared > known && reservation.resident->kv.size() < shared;
+        const std::size_t shared = shareable(turn.plan(), other);
+        return shared > known && reservation.resident->kv.size() < shared;
     });
 }
 
-// For how many tokens in common it is worth waiting until another turn has read them: those that can be taken over then.
-std::size_t EngineThread::least_shared(const TurnPlan &plan, const TurnPlan &other) const {
-    if (shares_cells()) return kLeastShared;
-    const std::size_t block = plan.grid.block_tokens;
-    return plan.grid.seam != 0 && plan.grid == other.grid ? std::min<std::size_t>(block, plan.grid.seam) : block;
+// How much of its prompt a turn can take over from another one that is reading its own: cells to the token, or whole segments out
+// of the store.
+std::size_t EngineThread::shareable(const TurnPlan &plan, const TurnPlan &other) const {
+    const std::size_t common = std::min(common_prefix(other.tokens, plan.tokens), plan.tokens.size() - 1);
+    if (shares_cells()) return common < kLeastShared ? 0 : common;
+    return plan.grid == other.grid ? plan.grid.boundary_before(common) : common / plan.grid.block_tokens * plan.grid.block_tokens;
 }
 
 // Whether a sequence can begin with the first `shared` tokens of this one: as another name for the same cells, or, where it is
@@ -191,6 +191,7 @@ bool EngineThread::can_begin_with(const Resident &resident, std::size_t shared) 
 // The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has in the context,
 // and no shorter than what it has in the store. Of equal ones one that runs: its cells need no room of their own.
 EngineThread::Source EngineThread::best_source(const Turn &turn, const Resident *own) const {
+    if (turn.plan().load_only && turn.plan().stored_tokens.empty()) return {};  // there is nothing to bring back
     const std::vector<Token> &tokens = turn.plan().tokens;
     const std::size_t most = tokens.size() - 1;
     const std::size_t in_context = own == nullptr ? 0 : std::min(common_prefix(own->kv, tokens), most);

@@ -74,7 +74,7 @@ class EngineThread {
     void admit_waiting();
     bool admit(const std::shared_ptr<Turn> &turn);
     bool is_read_elsewhere(const Turn &turn) const;
-    std::size_t least_shared(const TurnPlan &plan, const TurnPlan &other) const;
+    std::size_t shareable(const TurnPlan &plan, const TurnPlan &other) const;
     struct Source {
         const Resident *resident = nullptr;
         std::size_t tokens = 0;
