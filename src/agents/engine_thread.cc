@@ -5,15 +5,21 @@
 
 namespace engram {
 
+namespace {
+
+std::string claimant_of(const AgentKey &key) { return key.tenant + "/" + key.id; }
+
+}  // namespace
+
 EngineThread::EngineThread(const Model &model, Context &context, BlockStore *store, KvSettings settings)
     : model_(model),
       context_(context),
       store_(context.memory_class() == MemoryClass::none ? nullptr : store),
       settings_(settings),
       scheduler_(context, settings.prefill_share),
-      saver_(context, store_, settings.block_tokens) {
+      saver_(context, store_) {
     for (std::uint32_t i = context.max_running(); i-- > 0;) free_sequences_.push_back(static_cast<SequenceId>(i));
-    if (store_ != nullptr) restorer_ = std::make_unique<Restorer>(context, *store_, settings.block_tokens);
+    if (store_ != nullptr) restorer_ = std::make_unique<Restorer>(context, *store_);
     thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
 }
 
@@ -156,28 +162,49 @@ std::uint64_t EngineThread::reserved_cells() {
 // Whether a prompt that is being read begins like this one, for longer than what this one could reuse otherwise.
 bool EngineThread::is_read_elsewhere(const Turn &turn) const {
     if (!shares_cells() && store_ == nullptr) return false;
-    const std::vector<Token> &tokens = turn.plan().tokens;
-    const std::size_t known = common_prefix(tokens, turn.plan().stored_tokens);
+    const std::size_t known = common_prefix(turn.plan().tokens, turn.plan().stored_tokens);
     return std::ranges::any_of(reservations_, [&](const Reservation &reservation) {
         const TurnPlan &other = reservation.turn->plan();
         if (reservation.resident->kv.size() >= other.tokens.size()) return false;  // read: no need to compare, at each step
         if (!reservation.resident->running || other.key.tenant != turn.key().tenant || other.key == turn.key()) return false;
-        const std::size_t shared = std::min(common_prefix(other.tokens, tokens), tokens.size() - 1);
-        return shared >= settings_.block_tokens && shared > known && reservation.resident->kv.size() < shared;
+        const std::size_t shared = shareable(turn.plan(), other);
+        return shared > known && reservation.resident->kv.size() < shared;
     });
 }
 
-// The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has itself.
+// How much of its prompt a turn can take over from another one that is reading its own: cells to the token, or whole segments out
+// of the store.
+std::size_t EngineThread::shareable(const TurnPlan &plan, const TurnPlan &other) const {
+    const std::size_t common = std::min(common_prefix(other.tokens, plan.tokens), plan.tokens.size() - 1);
+    if (shares_cells()) return common < kLeastShared ? 0 : common;
+    return plan.grid == other.grid ? plan.grid.boundary_before(common) : common / plan.grid.block_tokens * plan.grid.block_tokens;
+}
+
+// Whether a sequence can begin with the first `shared` tokens of this one: as another name for the same cells, or, where it is
+// idle, in its place.
+bool EngineThread::can_begin_with(const Resident &resident, std::size_t shared) const {
+    if (shares_cells()) return true;
+    return !resident.running &&
+           (shared == resident.kv.size() || context_.can_cut(resident.sequence, static_cast<Position>(shared)));
+}
+
+// The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has in the context,
+// and no shorter than what it has in the store. Of equal ones one that runs: its cells need no room of their own.
 EngineThread::Source EngineThread::best_source(const Turn &turn, const Resident *own) const {
+    if (turn.plan().load_only && turn.plan().stored_tokens.empty()) return {};  // there is nothing to bring back
     const std::vector<Token> &tokens = turn.plan().tokens;
-    Source best{.tokens = own == nullptr ? 0 : common_prefix(own->kv, tokens)};
-    if (!shares_cells()) return {};
+    const std::size_t most = tokens.size() - 1;
+    const std::size_t in_context = own == nullptr ? 0 : std::min(common_prefix(own->kv, tokens), most);
+    const std::size_t stored = std::min(common_prefix(turn.plan().stored_tokens, tokens), most);
+    Source best;
     for (const auto &resident : residents_) {
         if (resident.get() == own || resident->key.tenant != turn.key().tenant) continue;
-        const std::size_t shared = std::min(common_prefix(resident->kv, tokens), tokens.size() - 1);
-        if (shared > best.tokens && shared >= kLeastShared) best = {.resident = resident.get(), .tokens = shared};
+        const std::size_t shared = std::min(common_prefix(resident->kv, tokens), most);
+        if (shared < kLeastShared || shared <= in_context || shared < stored || shared < best.tokens) continue;
+        if (shared == best.tokens && !resident->running) continue;
+        if (can_begin_with(*resident, shared)) best = {.resident = resident.get(), .tokens = shared};
     }
-    return best.resident == nullptr ? Source{} : best;
+    return best;
 }
 
 // Metadata only: the cells get another name. Those behind the shared beginning lose it again.
@@ -191,9 +218,26 @@ void EngineThread::share_cells(const Turn &turn, const Source &source, Resident 
     resident.kv.assign(tokens.begin(), tokens.begin() + (cut ? end : 0));
     resident.chain.clear();
     resident.checkpoints.clear();
-    extend_chain(resident, settings_.block_tokens);
+    extend_chain(resident);
     resident.shared_with = cut ? source.resident : nullptr;
     resident.shared_cells = resident.kv.size();
+}
+
+// An idle resident's sequence becomes the turn's agent's, as far as their tokens agree. Null: it could not be cut there, and has
+// left the context.
+Resident *EngineThread::take_over(const Turn &turn, const Source &source) {
+    Resident &resident = *find(source.resident->key);
+    if (source.tokens < resident.kv.size() && !context_.cut(resident.sequence, static_cast<Position>(source.tokens))) {
+        leave_context(resident);
+        return nullptr;
+    }
+    resident.key = turn.key();
+    resident.claimant = claimant_of(turn.key());
+    resident.kv.resize(source.tokens);
+    resident.checkpoints.erase(resident.checkpoints.upper_bound(static_cast<Position>(source.tokens)),
+                               resident.checkpoints.end());
+    extend_chain(resident);
+    return &resident;
 }
 
 void EngineThread::admit_waiting() {
@@ -210,12 +254,13 @@ void EngineThread::admit_waiting() {
     }
 }
 
-Resident &EngineThread::resident_for(const AgentKey &key) {
+Resident &EngineThread::resident_for(const Turn &turn) {
+    const AgentKey &key = turn.key();
     if (Resident *resident = find(key)) return *resident;
     auto resident = std::make_unique<Resident>();
     resident->key = key;
-    resident->claimant = key.tenant + "/" + key.id;
-    resident->root = chain_root(key.tenant, context_.fingerprint(), settings_.block_tokens);
+    resident->claimant = claimant_of(key);
+    resident->root = chain_root(key.tenant, context_.fingerprint(), turn.plan().grid.block_tokens);
     resident->sequence = free_sequences_.back();
     free_sequences_.pop_back();
     residents_.push_back(std::move(resident));
@@ -242,18 +287,16 @@ bool EngineThread::admit(const std::shared_ptr<Turn> &turn) {
     for (const auto &resident : residents_) {
         if (!resident->running && resident.get() != own && resident.get() != source.resident) idle.push_back(resident.get());
     }
-    const bool has_place = own != nullptr || !free_sequences_.empty() || !idle.empty();
-    if (!has_place && (source.resident == nullptr || source_stays)) return false;
+    const bool takes_over = source.resident != nullptr && !source_stays;
+    if (own == nullptr && !takes_over && free_sequences_.empty() && idle.empty()) return false;
     for (Resident *resident : idle) leave_context(*resident);
-    if (!has_place) leave_context(*find(source.resident->key));  // its place is the last one: what it had is in the store
-    Resident &resident = resident_for(turn->key());
+    if (takes_over && own != nullptr) leave_context(*find(turn->key()));  // what it has is less, or is in the store
+    Resident *taken = takes_over ? take_over(*turn, source) : nullptr;
+    Resident &resident = taken != nullptr ? *taken : resident_for(*turn);
     resident.shared_with = nullptr;
     turn->admitted(resident);
     reservations_.push_back({.turn = turn, .resident = &resident, .cells = needed});
-    if (has_place && source.resident != nullptr) {
-        share_cells(*turn, source, resident);
-        if (!source_stays) leave_context(*find(source.resident->key));
-    }
+    if (source_stays) share_cells(*turn, source, resident);
     if (reuse_hot(*turn, resident) || restorer_ == nullptr) {
         start(turn);
     } else {
@@ -270,7 +313,7 @@ bool EngineThread::reuse_hot(Turn &turn, Resident &resident) {
     if (shared > 0 && (shared == resident.kv.size() || context_.cut(resident.sequence, static_cast<Position>(shared)))) {
         resident.kv.resize(shared);
         resident.checkpoints.erase(resident.checkpoints.upper_bound(static_cast<Position>(shared)), resident.checkpoints.end());
-        extend_chain(resident, settings_.block_tokens);
+        extend_chain(resident);
         return true;
     }
     context_.clear(resident.sequence);
@@ -284,6 +327,7 @@ void EngineThread::restore(const std::shared_ptr<Turn> &turn) {
     ++restoring_;
     restorer_->submit(
         {.root = turn->resident()->root,
+         .grid = turn->plan().grid,
          .tokens = turn->plan().tokens,
          .stored_tokens = turn->plan().stored_tokens,
          .prefill_ms_per_token =
@@ -325,13 +369,13 @@ void EngineThread::restore_done(const std::shared_ptr<Turn> &turn, const Restore
     const auto &tokens = turn->plan().tokens;
     resident.kv.assign(tokens.begin(), tokens.begin() + used.resume_at);
     resident.chain.clear();
-    extend_chain(resident, settings_.block_tokens);
+    extend_chain(resident);
     // Where it could be resumed before it can be resumed again: its own earlier checkpoints, and the place where it was resumed
     // now.
     for (const Position at : turn->plan().checkpoints) {
         if (at <= used.resume_at) resident.checkpoints.insert(at);
     }
-    const bool boundary = used.resume_at > 0 && used.resume_at % static_cast<Position>(settings_.block_tokens) == 0;
+    const bool boundary = used.resume_at > 0 && resident.grid.is_boundary(static_cast<std::size_t>(used.resume_at));
     if (boundary && (context_.has_window() || context_.has_state())) resident.checkpoints.insert(used.resume_at);
     turn->restored(used);
     start(turn);

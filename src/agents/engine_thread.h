@@ -74,15 +74,18 @@ class EngineThread {
     void admit_waiting();
     bool admit(const std::shared_ptr<Turn> &turn);
     bool is_read_elsewhere(const Turn &turn) const;
+    std::size_t shareable(const TurnPlan &plan, const TurnPlan &other) const;
     struct Source {
         const Resident *resident = nullptr;
         std::size_t tokens = 0;
     };
     bool shares_cells() const { return context_.memory_class() == MemoryClass::attention; }  // a sequence can be cut anywhere
     Source best_source(const Turn &turn, const Resident *own) const;
+    bool can_begin_with(const Resident &resident, std::size_t shared) const;
+    Resident *take_over(const Turn &turn, const Source &source);
     void share_cells(const Turn &turn, const Source &source, Resident &resident);
     void settle_sharing();
-    Resident &resident_for(const AgentKey &key);
+    Resident &resident_for(const Turn &turn);
     bool reuse_hot(Turn &turn, Resident &resident);
     void restore(const std::shared_ptr<Turn> &turn);
     void start(const std::shared_ptr<Turn> &turn);

@@ -16,7 +16,7 @@ namespace {
 
 class Planner {
   public:
-    // From position `depart_at` (a block's boundary) on, the stored tokens name the segment, not the prompt.
+    // From position `depart_at` (a boundary) on, the stored tokens name the segment, not the prompt.
     Planner(const PlanRequest &request, PartPresence &presence, std::size_t depart_at)
         : request_(request), presence_(presence), depart_at_(depart_at) {}
 
@@ -34,9 +34,9 @@ class Planner {
     }
 
   private:
-    // Full blocks of the prompt and, where the stored tail belongs to it (at least in part), the tail.
+    // Whole segments of the prompt and, where the stored tail belongs to it (at least in part), the tail.
     void lay_out_segments(Position usable) {
-        const std::size_t block = request_.block_tokens;
+        const SegmentGrid &grid = request_.grid;
         const std::span<const Token> tokens = request_.tokens;
         BlockId parent = request_.root;
         const auto add = [&](std::span<const Token> run, Position first) {
@@ -46,15 +46,17 @@ class Planner {
             parent = id;
         };
         std::size_t first = 0;
-        // A full block may reach beyond `usable` by the one token that has to be computed again.
-        for (; first + block <= tokens.size() && first < static_cast<std::size_t>(usable); first += block) {
-            if (first >= depart_at_) break;
-            add(tokens.subspan(first, block), static_cast<Position>(first));
+        // A whole segment may reach beyond `usable` by the one token that has to be computed again.
+        for (std::size_t end = grid.boundary_after(0); end <= tokens.size(); end = grid.boundary_after(first)) {
+            if (first >= static_cast<std::size_t>(usable) || first >= depart_at_) break;
+            add(tokens.subspan(first, end - first), static_cast<Position>(first));
+            first = end;
         }
-        // The stored tail (or, where the prompt departs inside a stored block, that block), named by the stored tokens.
+        // The stored tail (or, where the prompt departs inside a stored segment, that one), named by the stored tokens.
         const std::size_t stored = request_.stored_tokens.size();
         if (static_cast<std::size_t>(shared_) > first && stored > first) {
-            add(request_.stored_tokens.subspan(first, std::min(block, stored - first)), static_cast<Position>(first));
+            const std::size_t end = std::min(grid.boundary_after(first), stored);
+            add(request_.stored_tokens.subspan(first, end - first), static_cast<Position>(first));
             tail_ = plan_.segments.size() - 1;
         }
     }
@@ -147,14 +149,14 @@ class Planner {
 
 }  // namespace
 
-// Where the stored tokens end or depart inside a block that the prompt fills, there are two ways on from that block's beginning:
-// the prompt's own block (another agent, or a cancelled turn, may have stored it) and the stored segment. Which one leads further
-// depends on the states and windows along it, so both are tried.
+// Where the stored tokens end or depart inside a segment that the prompt fills, there are two ways on from its beginning:
+// the prompt's own segment (another agent, or a cancelled turn, may have stored it) and the stored segment. Which one leads
+// further depends on the states and windows along it, so both are tried.
 KvPlan plan_restore(const PlanRequest &request, PartPresence &presence) {
     KvPlan by_prompt = Planner(request, presence, SIZE_MAX).run();
     const std::size_t shared = common_prefix(request.tokens, request.stored_tokens);
-    if (shared % request.block_tokens == 0) return by_prompt;
-    KvPlan by_stored = Planner(request, presence, shared / request.block_tokens * request.block_tokens).run();
+    if (request.grid.is_boundary(shared)) return by_prompt;
+    KvPlan by_stored = Planner(request, presence, request.grid.boundary_before(shared)).run();
     return by_stored.resume_at >= by_prompt.resume_at ? by_stored : by_prompt;
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/ids.h"
 #include "core/kv_part.h"
+#include "core/segment_grid.h"
 
 namespace engram {
 
@@ -57,7 +58,7 @@ struct KvPlan {
 
 struct PlanRequest {
     BlockId root;
-    std::uint32_t block_tokens = 256;
+    SegmentGrid grid;  // of the prompt, and of what is stored
     KvKinds kinds;
     std::span<const Token> tokens;         // the whole prompt; at most tokens.size() - 1 of them are reused
     std::span<const Token> stored_tokens;  // the agent's tokens whose KV the manifest names (n_kv of them); may be empty

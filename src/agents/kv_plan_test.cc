@@ -66,9 +66,9 @@ class FakeStore final : public PartPresence {
     std::map<std::pair<BlockId, PartKind>, Rows> parts_;
 };
 
-KvPlan plan(FakeStore &store, const KvKinds &kinds, std::span<const Token> tokens, std::span<const Token> stored) {
-    return plan_restore({.root = kRoot, .block_tokens = kBlock, .kinds = kinds, .tokens = tokens, .stored_tokens = stored},
-                        store);
+KvPlan plan(FakeStore &store, const KvKinds &kinds, std::span<const Token> tokens, std::span<const Token> stored,
+            const SegmentGrid &grid = {.block_tokens = kBlock}) {
+    return plan_restore({.root = kRoot, .grid = grid, .kinds = kinds, .tokens = tokens, .stored_tokens = stored}, store);
 }
 
 struct Case {
@@ -188,8 +188,9 @@ TEST(CommonPrefixTest, CountsEqualLeadingTokens) {
 // The oracle goes over positions where the planner goes over segments: is everything that resuming at `at` needs in the store?
 class Oracle {
   public:
-    Oracle(FakeStore &store, const KvKinds &kinds, std::span<const Token> tokens, std::span<const Token> stored)
-        : store_(store), kinds_(kinds), tokens_(tokens), stored_(stored), shared_(common_prefix(tokens, stored)) {}
+    Oracle(FakeStore &store, const KvKinds &kinds, const SegmentGrid &grid, std::span<const Token> tokens,
+           std::span<const Token> stored)
+        : store_(store), kinds_(kinds), grid_(grid), tokens_(tokens), stored_(stored), shared_(common_prefix(tokens, stored)) {}
 
     Position best() const {
         for (std::size_t at = tokens_.empty() ? 0 : tokens_.size() - 1; at > 0; --at) {
@@ -200,17 +201,17 @@ class Oracle {
 
   private:
     bool resumable(std::size_t at) const {
-        const std::size_t last = (at - 1) / kBlock;
-        const bool own = (last + 1) * kBlock <= tokens_.size() && complete(at, tokens_.first((last + 1) * kBlock));
-        const bool through_stored = shared_ >= at && complete(at, stored_.first(std::min(stored_.size(), (last + 1) * kBlock)));
+        const std::size_t end = grid_.boundary_after(at - 1);
+        const bool own = end <= tokens_.size() && complete(at, tokens_.first(end));
+        const bool through_stored = shared_ >= at && complete(at, stored_.first(std::min(stored_.size(), end)));
         return own || through_stored;
     }
 
     // `path` ends with the segment that `at` lies in.
     bool complete(std::size_t at, std::span<const Token> path) const {
-        const std::vector<BlockId> ids = chain_of(kRoot, path, kBlock);
+        const std::vector<BlockId> ids = chain_of(kRoot, path, grid_);
         for (std::size_t p = 0; p < path.size(); ++p) {
-            const BlockId &id = ids[p / kBlock];
+            const BlockId &id = ids[grid_.index_at(p)];
             if (kinds_.attention && !store_.rows(id, PartKind::attention)) return false;
             if (kinds_.window == 0 || p + kinds_.window < at) continue;
             const auto rows = store_.rows(id, PartKind::window);
@@ -222,6 +223,7 @@ class Oracle {
 
     FakeStore &store_;
     const KvKinds kinds_;
+    const SegmentGrid grid_;
     std::span<const Token> tokens_, stored_;
     std::size_t shared_;
 };
@@ -279,12 +281,12 @@ class RandomPlans {
         return other;
     }
 
-    void add_some(FakeStore &store, std::span<const Token> tokens, const KvKinds &kinds) {
+    void add_some(FakeStore &store, std::span<const Token> tokens, const KvKinds &kinds, const SegmentGrid &grid) {
         const std::size_t presence = 60 + up_to(40);
-        const std::vector<BlockId> ids = chain_of(kRoot, tokens, kBlock);
+        const std::vector<BlockId> ids = chain_of(kRoot, tokens, grid);
         for (std::size_t i = 0; i < ids.size(); ++i) {
-            const std::size_t first = i * kBlock;
-            const std::size_t end = std::min(first + kBlock, tokens.size());
+            const std::size_t first = grid.begin(i);
+            const std::size_t end = std::min(grid.end(i), tokens.size());
             if (chance(presence)) store.add(ids[i], PartKind::attention, {});
             if (chance(50)) store.add(ids[i], PartKind::state, {.first = static_cast<Position>(end), .rows = 0});
             if (kinds.window == 0 || !chance(presence)) continue;
@@ -309,12 +311,14 @@ TEST(KvPlanTest, FindsWhatBruteForceFinds) {
         std::vector<Token> tokens;
         for (std::size_t n = random.up_to(26); tokens.size() < n;) tokens.push_back(static_cast<Token>(random.up_to(2)));
         const std::vector<Token> stored = random.related(tokens);
+        const std::size_t seam = random.chance(50) ? 0 : random.up_to(20);
+        const SegmentGrid grid{.block_tokens = kBlock, .seam = seam % kBlock == 0 ? 0 : static_cast<std::uint32_t>(seam)};
         FakeStore store;
-        random.add_some(store, tokens, kind);
-        random.add_some(store, stored, kind);
-        random.add_some(store, random.related(tokens), kind);
-        const KvPlan result = plan(store, kind, tokens, stored);
-        const Position expected = Oracle(store, kind, tokens, stored).best();
+        random.add_some(store, tokens, kind, grid);
+        random.add_some(store, stored, kind, grid);
+        random.add_some(store, random.related(tokens), kind, grid);
+        const KvPlan result = plan(store, kind, tokens, stored, grid);
+        const Position expected = Oracle(store, kind, grid, tokens, stored).best();
         ASSERT_EQ(result.resume_at, expected) << "round " << round << ", seed " << seed;
         check_steps(store, kind, result);
         if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "round " << round << ", seed " << seed;

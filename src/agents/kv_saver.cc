@@ -13,21 +13,36 @@ constexpr std::size_t kKeptCheckpoints = 3;
 
 }  // namespace
 
-void extend_chain(Resident &resident, std::uint32_t block_tokens) {
-    const std::size_t full = resident.kv.size() / block_tokens;
-    resident.chain.resize(std::min(resident.chain.size(), full));
-    while (resident.chain.size() < full) {
+void extend_chain(Resident &resident) {
+    const std::size_t whole = resident.grid.index_at(resident.kv.size());
+    resident.chain.resize(std::min(resident.chain.size(), whole));
+    while (resident.chain.size() < whole) {
         const BlockId &parent = resident.chain.empty() ? resident.root : resident.chain.back();
-        const auto tokens = std::span(resident.kv).subspan(resident.chain.size() * block_tokens, block_tokens);
-        resident.chain.push_back(chain_next(parent, tokens));
+        const std::size_t first = resident.grid.begin(resident.chain.size());
+        const std::size_t end = resident.grid.end(resident.chain.size());
+        resident.chain.push_back(chain_next(parent, std::span(resident.kv).subspan(first, end - first)));
     }
 }
 
+SegmentGrid grid_of(const Manifest &manifest) {
+    SegmentGrid grid{.block_tokens = manifest.block_tokens};
+    const bool attention =
+        std::ranges::any_of(manifest.parts, [](const ManifestPart &part) { return part.kind == PartKind::attention; });
+    const PartKind telling = attention ? PartKind::attention : PartKind::state;
+    for (const ManifestPart &part : manifest.parts) {
+        if (part.kind != telling || part.first_position <= 0) continue;
+        const auto at = static_cast<std::uint32_t>(part.first_position);
+        if (at % manifest.block_tokens != 0 && at < manifest.n_kv) grid.seam = at;
+    }
+    return grid;
+}
+
 std::set<Position> checkpoints_of(const Manifest &manifest, std::uint32_t window) {
+    const SegmentGrid grid = grid_of(manifest);
     std::set<Position> found;
     std::map<Position, Position> first_by_end;  // of window parts
     const auto inside = [&](Position at) {
-        return at > 0 && static_cast<std::uint64_t>(at) < manifest.n_kv && at % static_cast<Position>(manifest.block_tokens) == 0;
+        return at > 0 && static_cast<std::uint64_t>(at) < manifest.n_kv && grid.is_boundary(static_cast<std::size_t>(at));
     };
     for (const ManifestPart &part : manifest.parts) {
         if (part.kind == PartKind::state && inside(part.first_position)) found.insert(part.first_position);
@@ -47,9 +62,9 @@ std::set<Position> checkpoints_of(const Manifest &manifest, std::uint32_t window
 }
 
 SegmentIdentity segment_of(const BlockId &root, std::span<const BlockId> chain, std::span<const Token> tokens, std::size_t index,
-                           std::uint32_t block_tokens, const Fingerprint &fingerprint) {
-    const std::size_t first = index * block_tokens;
-    const auto run = tokens.subspan(first, std::min<std::size_t>(block_tokens, tokens.size() - first));
+                           const SegmentGrid &grid, const Fingerprint &fingerprint) {
+    const std::size_t first = grid.begin(index);
+    const auto run = tokens.subspan(first, std::min(grid.end(index), tokens.size()) - first);
     const BlockId parent = index == 0 ? root : chain[index - 1];
     return {.id = index < chain.size() ? chain[index] : chain_next(parent, run),
             .parent = parent,
@@ -59,7 +74,7 @@ SegmentIdentity segment_of(const BlockId &root, std::span<const BlockId> chain, 
 }
 
 SegmentIdentity KvSaver::segment(const Resident &resident, std::size_t index) const {
-    return segment_of(resident.root, resident.chain, resident.kv, index, block_tokens_, context_.fingerprint());
+    return segment_of(resident.root, resident.chain, resident.kv, index, resident.grid, context_.fingerprint());
 }
 
 void KvSaver::submit(PutRequest request) {
@@ -118,14 +133,14 @@ void KvSaver::write_again(const Resident &resident, const PartKey &key, const Se
     }
 }
 
-void KvSaver::save_attention(Resident &resident, std::size_t index) {
-    const std::size_t first = index * block_tokens_;
-    const std::size_t rows = std::min<std::size_t>(block_tokens_, resident.kv.size() - first);
-    save(resident, index, PartKind::attention, static_cast<Position>(first), static_cast<std::uint32_t>(rows), nullptr);
+void KvSaver::save_attention(Resident &resident, std::size_t index, std::vector<ManifestPart> *parts) {
+    const std::size_t first = resident.grid.begin(index);
+    const std::size_t rows = std::min(resident.grid.end(index), resident.kv.size()) - first;
+    save(resident, index, PartKind::attention, static_cast<Position>(first), static_cast<std::uint32_t>(rows), parts);
 }
 
 void KvSaver::save_filled(Resident &resident) {
-    extend_chain(resident, block_tokens_);
+    extend_chain(resident);
     if (store_ == nullptr) return;
     while (!deferred_.empty() && !store_->would_block(deferred_.front().image.layout->image_bytes)) {
         store_->put(std::move(deferred_.front()));
@@ -135,16 +150,17 @@ void KvSaver::save_filled(Resident &resident) {
     // From the newest back to the first that is stored: earlier ones were saved when they filled, or are found by finish().
     for (std::size_t i = resident.chain.size(); i-- > 0;) {
         if (store_->find({.id = resident.chain[i], .kind = PartKind::attention})) break;
-        save_attention(resident, i);
+        save_attention(resident, i, nullptr);
     }
 }
 
 // Window rows [end - window, end), in the segments that they lie in. `end` is the present end of kv.
 void KvSaver::save_window(Resident &resident, Position end, std::vector<ManifestPart> *parts) {
     const Position from = std::max<Position>(0, end - static_cast<Position>(context_.window()));
-    for (std::size_t i = static_cast<std::size_t>(from) / block_tokens_; i * block_tokens_ < static_cast<std::size_t>(end); ++i) {
-        const auto segment_first = static_cast<Position>(i * block_tokens_);
-        const Position segment_end = std::min(end, segment_first + static_cast<Position>(block_tokens_));
+    const SegmentGrid &grid = resident.grid;
+    for (std::size_t i = grid.index_at(static_cast<std::size_t>(from)); grid.begin(i) < static_cast<std::size_t>(end); ++i) {
+        const auto segment_first = static_cast<Position>(grid.begin(i));
+        const Position segment_end = std::min(end, static_cast<Position>(grid.end(i)));
         // Earlier rows of the segment are never needed again: later turns end later.
         const Position first = std::max(from, segment_first);
         save(resident, i, PartKind::window, first, static_cast<std::uint32_t>(segment_end - first), parts);
@@ -153,12 +169,12 @@ void KvSaver::save_window(Resident &resident, Position end, std::vector<Manifest
 
 void KvSaver::save_state(Resident &resident, std::vector<ManifestPart> *parts) {
     if (resident.kv.empty()) return;
-    const std::size_t last = (resident.kv.size() - 1) / block_tokens_;
+    const std::size_t last = resident.grid.index_at(resident.kv.size() - 1);
     save(resident, last, PartKind::state, static_cast<Position>(resident.kv.size()), 0, parts);
 }
 
 void KvSaver::checkpoint(Resident &resident) {
-    extend_chain(resident, block_tokens_);
+    extend_chain(resident);
     if (store_ == nullptr || resident.kv.empty() || (!context_.has_window() && !context_.has_state())) return;
     if (context_.has_window()) save_window(resident, static_cast<Position>(resident.kv.size()), nullptr);
     if (context_.has_state()) save_state(resident, nullptr);
@@ -168,8 +184,15 @@ void KvSaver::checkpoint(Resident &resident) {
 // Names the parts that make earlier checkpoints usable: the system prompt's end, and the newest.
 void KvSaver::add_checkpoints(const Resident &resident, std::vector<ManifestPart> &parts) {
     std::vector<Position> kept(resident.checkpoints.begin(), resident.checkpoints.end());
-    std::erase_if(kept, [&](Position at) { return static_cast<std::size_t>(at) >= resident.kv.size(); });
-    while (kept.size() > kKeptCheckpoints) kept.erase(kept.front() == resident.system_boundary ? kept.begin() + 1 : kept.begin());
+    std::erase_if(kept, [&](Position at) {
+        const auto position = static_cast<std::size_t>(at);
+        return position >= resident.kv.size() || !resident.grid.is_boundary(position);
+    });
+    const auto of_system = [&](Position at) {
+        return at == resident.system_boundary || at == static_cast<Position>(resident.grid.seam);
+    };
+    const std::size_t most = kKeptCheckpoints + (resident.grid.seam == 0 ? 0 : 1);
+    while (kept.size() > most) kept.erase(std::ranges::find_if_not(kept, of_system));
     const auto name = [&](std::size_t index, PartKind kind) {
         const BlockId &id = resident.chain[index];
         if (std::ranges::any_of(parts, [&](const ManifestPart &part) { return part.id == id && part.kind == kind; })) return;
@@ -178,30 +201,26 @@ void KvSaver::add_checkpoints(const Resident &resident, std::vector<ManifestPart
         }
     };
     for (const Position at : kept) {
-        const std::size_t end_block = static_cast<std::size_t>(at) / block_tokens_;
-        if (context_.has_state()) name(end_block - 1, PartKind::state);
+        const std::size_t whole = resident.grid.index_at(static_cast<std::size_t>(at));
+        if (context_.has_state()) name(whole - 1, PartKind::state);
         if (!context_.has_window()) continue;
         const Position from = std::max<Position>(0, at - static_cast<Position>(context_.window()));
-        for (std::size_t i = static_cast<std::size_t>(from) / block_tokens_; i < end_block; ++i) name(i, PartKind::window);
+        for (std::size_t i = resident.grid.index_at(static_cast<std::size_t>(from)); i < whole; ++i) name(i, PartKind::window);
     }
 }
 
 Manifest KvSaver::finish(Resident &resident) {
-    extend_chain(resident, block_tokens_);
-    Manifest manifest{
-        .fingerprint = context_.fingerprint(), .block_tokens = block_tokens_, .n_kv = resident.kv.size(), .parts = {}};
+    extend_chain(resident);
+    Manifest manifest{.fingerprint = context_.fingerprint(),
+                      .block_tokens = resident.grid.block_tokens,
+                      .n_kv = resident.kv.size(),
+                      .parts = {}};
     if (store_ == nullptr || resident.kv.empty() || context_.memory_class() == MemoryClass::none) {
         manifest.n_kv = 0;
         return manifest;
     }
-    const std::size_t segments = (resident.kv.size() + block_tokens_ - 1) / block_tokens_;
     if (context_.has_attention()) {
-        for (std::size_t i = 0; i < segments; ++i) {
-            const std::size_t first = i * block_tokens_;
-            const std::size_t rows = std::min<std::size_t>(block_tokens_, resident.kv.size() - first);
-            save(resident, i, PartKind::attention, static_cast<Position>(first), static_cast<std::uint32_t>(rows),
-                 &manifest.parts);
-        }
+        for (std::size_t i = 0; resident.grid.begin(i) < resident.kv.size(); ++i) save_attention(resident, i, &manifest.parts);
     }
     if (context_.has_window()) save_window(resident, static_cast<Position>(resident.kv.size()), &manifest.parts);
     if (context_.has_state()) save_state(resident, &manifest.parts);

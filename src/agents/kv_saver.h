@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/segment_grid.h"
 #include "engine/context.h"
 #include "registry/registry.h"
 #include "store/block_store.h"
@@ -23,10 +24,11 @@ struct Resident {
     std::string claimant;  // "tenant/agent"
     SequenceId sequence = 0;
     BlockId root;
+    SegmentGrid grid;
     std::vector<Token> kv;           // tokens whose KV the cells hold
-    std::vector<BlockId> chain;      // ids of the full blocks of kv
+    std::vector<BlockId> chain;      // ids of the whole segments of kv
     std::set<Position> checkpoints;  // positions before kv.size() where the agent can be resumed: window rows or state are stored
-    Position system_boundary = 0;    // last block boundary inside the system prompt: a checkpoint that is kept
+    Position system_boundary = 0;    // last block boundary inside the system prompt: a checkpoint that is kept, as the seam's is
     bool running = false;
     // The first `shared_cells` of kv are another running resident's cells too: they need no room of their own. Null: none are.
     const Resident *shared_with = nullptr;
@@ -34,24 +36,27 @@ struct Resident {
 };
 
 // Brings `chain` up to date with `kv`.
-void extend_chain(Resident &resident, std::uint32_t block_tokens);
+void extend_chain(Resident &resident);
 
-// Block boundaries before the end of the manifest's KV at which its parts let the agent be resumed. `window` is the context's.
+// Where the manifest's parts were cut: its seam is the one place inside a block at which a part begins, or, without attention
+// layers, at which a state is kept.
+SegmentGrid grid_of(const Manifest &manifest);
+
+// Boundaries before the end of the manifest's KV at which its parts let the agent be resumed. `window` is the context's.
 std::set<Position> checkpoints_of(const Manifest &manifest, std::uint32_t window);
 
-// The segment of `tokens` that begins at block `index`: a full block, or the tail.
+// The segment of `tokens` with this index: a whole one, or the tail.
 SegmentIdentity segment_of(const BlockId &root, std::span<const BlockId> chain, std::span<const Token> tokens, std::size_t index,
-                           std::uint32_t block_tokens, const Fingerprint &fingerprint);
+                           const SegmentGrid &grid, const Fingerprint &fingerprint);
 
 class KvSaver {
   public:
     // Neither store nor context is owned. A null store saves nothing.
-    KvSaver(Context &context, BlockStore *store, std::uint32_t block_tokens)
-        : context_(context), store_(store), block_tokens_(block_tokens) {}
+    KvSaver(Context &context, BlockStore *store) : context_(context), store_(store) {}
 
-    // Full blocks that aren't stored yet, as far as the store's queue has room.
+    // Whole segments that aren't stored yet, as far as the store's queue has room.
     void save_filled(Resident &resident);
-    // Makes the present end of kv a place where the agent can be resumed. It must be a block boundary.
+    // Makes the present end of kv a place where the agent can be resumed. It must be a boundary of its grid.
     void checkpoint(Resident &resident);
     // Everything that is needed to resume at the end of kv; the manifest of it.
     Manifest finish(Resident &resident);
@@ -62,7 +67,7 @@ class KvSaver {
     std::string take_warning() { return std::exchange(warning_, {}); }
 
   private:
-    void save_attention(Resident &resident, std::size_t index);
+    void save_attention(Resident &resident, std::size_t index, std::vector<ManifestPart> *parts);
     void save_window(Resident &resident, Position end, std::vector<ManifestPart> *parts);
     void save_state(Resident &resident, std::vector<ManifestPart> *parts);
     void add_checkpoints(const Resident &resident, std::vector<ManifestPart> &parts);
@@ -74,7 +79,6 @@ class KvSaver {
 
     Context &context_;
     BlockStore *store_;
-    std::uint32_t block_tokens_;
     std::vector<PutRequest> deferred_;
     std::string warning_;
 };

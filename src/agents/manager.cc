@@ -131,16 +131,13 @@ Result<void> AgentManager::Impl::open() {
         publisher = std::make_unique<ManifestPublisher>(*registry, *store);
     }
     engine = std::make_unique<EngineThread>(*model, *context, store.get(),
-                                            KvSettings{.block_tokens = options.storage.block_tokens,
-                                                       .checkpoint_tokens = options.storage.checkpoint_tokens,
+                                            KvSettings{.checkpoint_tokens = options.storage.checkpoint_tokens,
                                                        .prefill_share = options.model.prefill_share,
                                                        .weigh_restores = options.storage.weigh_restores});
     if (store && context->memory_class() != MemoryClass::none) {
         preloader = std::make_unique<Preloader>(
             Preloader::Parts{.context = *context, .store = *store, .registry = *registry, .engine = *engine},
-            Preloader::Settings{.block_tokens = options.storage.block_tokens,
-                                .guesses = options.storage.preload,
-                                .probability = options.storage.preload_threshold},
+            Preloader::Settings{.guesses = options.storage.preload, .probability = options.storage.preload_threshold},
             [this](const AgentKey &key) { return committed_plan(key); });
     }
     remove_expired();

@@ -108,6 +108,7 @@ class AgentManager::Impl {
     // Of a prompt that is plain text: those of the tenant's conversation that it goes on from, as far as they spell it.
     std::vector<Token> raw_tokens(const std::string &tenant, std::string_view text) const;
     std::vector<Token> raw_tokens_after(std::span<const Token> stored, std::string_view text) const;
+    Position system_end(const AgentFront &front, std::span<const Token> tokens) const;
     // Which of the committed tokens the manifest has KV of.
     void plan_stored(Prepared &prepared, std::span<const Token> committed, const std::string &lost, bool has_read) const;
     static TurnPlan take_plan(Prepared &prepared);  // what its commit needs again stays

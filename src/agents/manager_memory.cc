@@ -87,16 +87,17 @@ AgentInfo AgentManager::Impl::info(const AgentRow &row, const std::set<AgentKey>
 
 Result<SegmentIdentity> AgentManager::Impl::segment_of_part(const AgentKey &key, const Manifest &manifest,
                                                             const ManifestPart &part, std::span<const Token> tokens) const {
-    const std::uint32_t block = manifest.block_tokens;
+    const SegmentGrid grid = grid_of(manifest);
+    const BlockId root = chain_root(key.tenant, manifest.fingerprint, grid.block_tokens);
     const auto held = tokens.first(std::min<std::size_t>(tokens.size(), manifest.n_kv));
-    const std::vector<BlockId> chain = chain_of(chain_root(key.tenant, manifest.fingerprint, block), held, block);
+    const std::vector<BlockId> chain = chain_of(root, held, grid);
     const auto found = std::ranges::find(chain, part.id);
     if (found == chain.end()) {
         return fail(ErrorCode::corrupt, std::format("agent {}'s manifest names block {}, which its tokens don't lead to", key.id,
                                                     part.id.hex().substr(0, 16)));
     }
     const auto index = static_cast<std::size_t>(found - chain.begin());
-    return segment_of(chain_root(key.tenant, manifest.fingerprint, block), chain, held, index, block, manifest.fingerprint);
+    return segment_of(root, chain, held, index, grid, manifest.fingerprint);
 }
 
 Result<void> AgentManager::Impl::load(const AgentKey &key) {

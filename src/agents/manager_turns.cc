@@ -132,11 +132,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_from(const Agen
     std::vector<Token> &tokens = prepared.plan.tokens;
     tokens = std::move(prompt.tokens);
     if (tokens.empty()) return fail(ErrorCode::invalid_argument, "the prompt has no tokens");
-    if (!front.system_prompt.empty()) {
-        if (const auto system = chat->render(all.first(1), false, front.tools)) {
-            prepared.plan.system_end = static_cast<Position>(common_prefix(model->tokenise(*system, true, true), tokens));
-        }
-    }
+    prepared.plan.system_end = system_end(front, tokens);
     prepared.keep_tokens = committed.size();
     prepared.keep_messages = messages.size();
     prepared.first_new_token = committed.size();
@@ -151,9 +147,19 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_from(const Agen
     return prepared;
 }
 
+// What a prompt has in common with one of the same front and another first message.
+Position AgentManager::Impl::system_end(const AgentFront &front, std::span<const Token> tokens) const {
+    if (front.system_prompt.empty() && front.tools.empty()) return 0;
+    std::vector<TemplateMessage> said = history_of(front.system_prompt, {});
+    said.push_back({.role = "user", .content = "."});
+    const auto text = chat->render(said, false, front.tools);
+    return text ? static_cast<Position>(common_prefix(model->tokenise(*text, true, true), tokens)) : 0;
+}
+
 void AgentManager::Impl::plan_stored(Prepared &prepared, std::span<const Token> committed, const std::string &lost,
                                      bool has_read) const {
     TurnPlan &plan = prepared.plan;
+    plan.grid = SegmentGrid::with_beginning(options.storage.block_tokens, static_cast<std::size_t>(plan.system_end));
     const auto manifest = newest_manifest(plan.key);
     if (manifest) prepared.older = *manifest;
     if (!manifest) {
@@ -165,6 +171,7 @@ void AgentManager::Impl::plan_stored(Prepared &prepared, std::span<const Token> 
             const auto stored = committed.first(std::min<std::size_t>((*manifest)->n_kv, committed.size()));
             plan.stored_tokens.assign(stored.begin(), stored.end());
             plan.checkpoints = checkpoints_of(**manifest, context->window());
+            plan.grid = grid_of(**manifest);
         } else {
             plan.no_kv_reason = why_incompatible(**manifest, *context, options.storage.block_tokens);
         }
@@ -192,6 +199,7 @@ Result<AgentManager::Impl::Prepared> AgentManager::Impl::prepare_turn(const Agen
 Result<TurnPlan> AgentManager::Impl::committed_plan(const AgentKey &key) const {
     TurnPlan plan;
     plan.key = key;
+    plan.grid.block_tokens = options.storage.block_tokens;
     ENGRAM_ASSIGN(const AgentRow row, registry->get(key));
     if (row.n_tokens == 0) return fail(ErrorCode::not_found, std::format("agent {} has said nothing yet: it has no KV", key.id));
     if (row.vocabulary != model->vocabulary_hash().hex()) {
@@ -204,6 +212,7 @@ Result<TurnPlan> AgentManager::Impl::committed_plan(const AgentKey &key) const {
         const auto n = std::min<std::size_t>((*manifest)->n_kv, plan.tokens.size());
         plan.stored_tokens.assign(plan.tokens.begin(), plan.tokens.begin() + static_cast<std::ptrdiff_t>(n));
         plan.checkpoints = checkpoints_of(**manifest, context->window());
+        plan.grid = grid_of(**manifest);
     }
     return plan;
 }

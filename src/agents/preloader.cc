@@ -226,7 +226,7 @@ Result<void> Preloader::preload(Job &job, const std::stop_token &stop) {
     }
     const WarmOutcome outcome = read_to_memory(parts_.context, parts_.store,
                                                {.tenant = key.tenant,
-                                                .block_tokens = settings_.block_tokens,
+                                                .grid = plan.grid,
                                                 .tokens = std::move(plan.tokens),
                                                 .stored_tokens = std::move(plan.stored_tokens),
                                                 .kept = job.kept},

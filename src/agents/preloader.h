@@ -43,7 +43,6 @@ class Preloader {
         EngineThread &engine;
     };
     struct Settings {
-        std::uint32_t block_tokens = 256;
         bool guesses = true;       // false: only what is asked for
         double probability = 0.6;  // of a turn, from which on it is worth a guess
     };

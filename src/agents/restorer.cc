@@ -28,7 +28,7 @@ class Restorer::Attempt {
     End run() {
         StorePresence presence(restorer_.store_);
         plan_ = plan_restore({.root = job_.root,
-                              .block_tokens = restorer_.block_tokens_,
+                              .grid = job_.grid,
                               .kinds = kinds_of(restorer_.context_),
                               .tokens = job_.tokens,
                               .stored_tokens = job_.stored_tokens},
@@ -124,8 +124,7 @@ class Restorer::Attempt {
     KvPlan plan_;
 };
 
-Restorer::Restorer(Context &context, BlockStore &store, std::uint32_t block_tokens)
-    : context_(context), store_(store), block_tokens_(block_tokens) {
+Restorer::Restorer(Context &context, BlockStore &store) : context_(context), store_(store) {
     // The images' memory is faulted in here rather than in the first resume, of which it would be a good part.
     std::vector<std::shared_ptr<std::byte[]>> images;
     for (int i = 0; i < kImagesUnderWay; ++i) {

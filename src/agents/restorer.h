@@ -39,6 +39,7 @@ struct RestoreOutcome {
 
 struct RestoreJob {
     BlockId root;
+    SegmentGrid grid;
     std::vector<Token> tokens;                   // the prompt
     std::vector<Token> stored_tokens;            // what the manifest names
     std::optional<double> prefill_ms_per_token;  // measured: what computing instead would cost; nullopt: not known yet
@@ -50,7 +51,7 @@ struct RestoreJob {
 
 class Restorer {
   public:
-    Restorer(Context &context, BlockStore &store, std::uint32_t block_tokens);
+    Restorer(Context &context, BlockStore &store);
     ~Restorer();
 
     void submit(RestoreJob job);
@@ -68,7 +69,6 @@ class Restorer {
     Context &context_;
     BlockStore &store_;
     ReadRate rate_;  // of the disk; the restorer's thread only
-    const std::uint32_t block_tokens_;
     std::counting_semaphore<kImagesUnderWay> places_{kImagesUnderWay};
     std::mutex mutex_;
     std::condition_variable_any changed_;

@@ -82,5 +82,59 @@ TEST(TrainedModel, AnswersAlikeWhereverItsCellsLie) {
     }
 }
 
+// Whose beginning somebody else has computed answers as if it had done so itself.
+TEST(TrainedModel, AnswersAlikeWhoeverComputedItsBeginning) {
+    const std::string system = [] {
+        std::string text = "You are a technical assistant.";
+        for (std::size_t i = 0; i < kServers.size(); ++i) {
+            text += std::string(" The access code for server ") + kServers[i] + " is " + kCodes[i] + ".";
+        }
+        return text;
+    }();
+    constexpr std::size_t kAsked = 4;
+    const auto with = [](const TemporaryFolder &home) {
+        ManagerOptions one_thread = options(home.path());
+        one_thread.model.threads = 1;
+        return one_thread;
+    };
+    const auto id = [](std::size_t i) { return "a" + std::to_string(i); };
+    Answers alone;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+        TemporaryFolder home;
+        auto manager = open_manager(with(home));
+        must(manager->create({.id = id(i), .system_prompt = system}));
+        alone.push_back(must(manager->generate(id(i), {.prompt = question(i), .max_tokens = 24})).tokens);
+    }
+    TemporaryFolder home;
+    auto manager = open_manager(with(home));
+    std::vector<AgentManager::BatchItem> items;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+        must(manager->create({.id = id(i), .system_prompt = system}));
+        items.push_back({.id = id(i), .request = {.prompt = question(i), .max_tokens = 24}});
+    }
+    Answers together;
+    std::size_t whole = 0;
+    for (const auto &result : manager->generate_batch(items)) {
+        const TurnResult answer = must(Result<TurnResult>(result));
+        whole += answer.reused_tokens == 0 ? 1 : 0;
+        together.push_back(answer.tokens);
+    }
+    EXPECT_EQ(whole, 1U);
+    EXPECT_EQ(together, alone);
+    must(manager->save_all());
+    manager.reset();
+    manager = open_manager(with(home));
+    Answers from_disk;
+    for (std::size_t i = 0; i < kAsked; ++i) {
+        const std::string again = "again-" + std::to_string(i);
+        must(manager->create({.id = again, .system_prompt = system}));
+        const TurnResult answer = must(manager->generate(again, {.prompt = question(i), .max_tokens = 24}));
+        EXPECT_GT(answer.reused_tokens, 0U);
+        from_disk.push_back(answer.tokens);
+        must(manager->evict(again));
+    }
+    EXPECT_EQ(from_disk, alone);
+}
+
 }  // namespace
 }  // namespace engram

@@ -80,7 +80,9 @@ std::uint64_t Turn::to_compute() const { return plan_.tokens.size() - common_pre
 void Turn::admitted(Resident &resident) {
     resident_ = &resident;
     resident.running = true;
-    const auto block = static_cast<Position>(settings_.block_tokens);
+    if (resident.grid != plan_.grid) resident.chain.clear();
+    resident.grid = plan_.grid;
+    const auto block = static_cast<Position>(plan_.grid.block_tokens);
     resident.system_boundary = plan_.system_end / block * block;
     admitted_ = Clock::now();
     if (!began_once_) end_.result.queue_ms = std::chrono::duration<double, std::milli>(admitted_ - submitted_).count();
@@ -133,11 +135,16 @@ void Turn::note_miss() {
     }
 }
 
+// Where agents with the same beginning may resume: the seam, and the last whole block in front of it for those that depart
+// sooner.
+bool Turn::is_of_system(Position position) const {
+    return position > 0 && (position == resident_->system_boundary || position == static_cast<Position>(plan_.grid.seam));
+}
+
 // Checkpoints inside the prefill, for memory classes that can't be cut anywhere.
 bool Turn::is_checkpoint(Position position) const {
     if (answering_ || position == 0 || (!context_.has_window() && !context_.has_state())) return false;
-    const auto block = static_cast<Position>(settings_.block_tokens);
-    return position % static_cast<Position>(settings_.checkpoint_tokens) == 0 || position == plan_.system_end / block * block;
+    return position % static_cast<Position>(settings_.checkpoint_tokens) == 0 || is_of_system(position);
 }
 
 // Chunks end at multiples of the batch size, so that a prompt is computed in the same chunks however much of it was restored.
@@ -147,9 +154,9 @@ Position Turn::chunk_end() const {
     Position end = next_multiple(static_cast<Position>(context_.batch_tokens()));
     if (!answering_ && (context_.has_window() || context_.has_state())) {
         end = std::min(end, next_multiple(static_cast<Position>(settings_.checkpoint_tokens)));
-        const auto block = static_cast<Position>(settings_.block_tokens);
-        const Position system_boundary = plan_.system_end / block * block;
-        if (system_boundary > from) end = std::min(end, system_boundary);
+        for (const Position of_system : {resident_->system_boundary, static_cast<Position>(plan_.grid.seam)}) {
+            if (of_system > from) end = std::min(end, of_system);
+        }
     }
     return end;
 }

@@ -29,7 +29,8 @@ struct TurnPlan {
     std::vector<Token> tokens;         // everything the model is to have read before it answers
     std::vector<Token> stored_tokens;  // the committed tokens whose KV the manifest names; empty when it names none
     std::set<Position> checkpoints;    // inside stored_tokens, from the manifest
-    Position system_end = 0;           // tokens of the system prompt: other agents may share them
+    Position system_end = 0;           // tokens of the system prompt and the tools: other agents may share them
+    SegmentGrid grid;                  // how the agent's KV is stored, or will be
     std::string no_kv_reason;          // why stored_tokens is empty although there was KV; empty: there was none
     std::optional<Sampler> sampler;    // of a turn that answers
     std::uint32_t max_tokens = 0;
@@ -97,7 +98,6 @@ class TurnChannel {
 };
 
 struct KvSettings {
-    std::uint32_t block_tokens = 256;
     std::uint32_t checkpoint_tokens = 2048;
     double prefill_share = 1.0;
     bool weigh_restores = true;
@@ -139,6 +139,7 @@ class Turn final : public Run {
     using Clock = std::chrono::steady_clock;
     static double ms_since(Clock::time_point start);
 
+    bool is_of_system(Position position) const;
     bool is_checkpoint(Position position) const;
     void note_miss();
     Token next_token(Context &context, std::size_t index);

@@ -26,8 +26,8 @@ WarmOutcome read_to_memory(Context &context, BlockStore &store, const WarmReques
     std::vector<Token> tokens = request.tokens;
     tokens.push_back(0);  // a plan never reuses its last token
     StorePresence presence(store);
-    const KvPlan plan = plan_restore({.root = chain_root(request.tenant, context.fingerprint(), request.block_tokens),
-                                      .block_tokens = request.block_tokens,
+    const KvPlan plan = plan_restore({.root = chain_root(request.tenant, context.fingerprint(), request.grid.block_tokens),
+                                      .grid = request.grid,
                                       .kinds = kinds_of(context),
                                       .tokens = tokens,
                                       .stored_tokens = request.stored_tokens},

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/ids.h"
+#include "core/segment_grid.h"
 #include "engine/context.h"
 #include "store/block_store.h"
 
@@ -19,7 +19,7 @@ namespace engram {
 
 struct WarmRequest {
     std::string tenant;
-    std::uint32_t block_tokens = 256;
+    SegmentGrid grid;
     std::vector<Token> tokens;         // the agent's committed ones
     std::vector<Token> stored_tokens;  // those of them whose KV the manifest names
     std::vector<std::string> kept;     // claimants whose images make no room for it; the agent itself is one of them

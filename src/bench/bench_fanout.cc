@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kAnswerTokens = 16;
 constexpr std::uint32_t kRoomForEach = 512;
-constexpr std::uint32_t kPromisedPrefix = 8000;  // shorter beginnings end within a block that each agent has for itself
+constexpr std::uint32_t kPromisedPrefix = 8000;  // with less in common, a second checkpoint of the window counts for more
 
 enum class Way : std::uint8_t {
     at_once,    // nobody knows of the others
