@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <map>
+#include <thread>
 
 #include "agents/testing_manager.h"
 #include "http/testing/test_server.h"
@@ -32,12 +35,13 @@ class RemoteAgentsTest : public ::testing::Test {
         a2a::RemoteConfig config{.name = "legal", .url = server_->address() + "/legal"};
         remotes_ = std::make_unique<RemoteAgents>(std::vector{config}, *store_);
         colleagues_ = std::make_unique<Colleagues>(remotes_.get());
-        runner_ = std::make_unique<Runner>(std::vector<ToolSource *>{colleagues_.get()});
+        runner_ = std::make_unique<Runner>(std::vector<ToolSource *>{colleagues_.get()}, store_.get());
         colleagues_->set_runner(*runner_);
     }
 
-    Result<void> card(const HttpRequest &, HttpResponder &responder) {
+    Result<void> card(const HttpRequest &request, HttpResponder &responder) {
         ++cards_;
+        while (hangs_ && !request.stop.stop_requested()) std::this_thread::yield();
         if (down_) return fail(ErrorCode::io, "down");
         responder.send({.body = std::format(R"({{"name":"legal","description":"Reads contracts.",
             "supportedInterfaces":[{{"url":"{}/legal","protocolBinding":"JSONRPC","protocolVersion":"1.0"}}]}})",
@@ -80,6 +84,7 @@ class RemoteAgentsTest : public ::testing::Test {
     OrderedJson answer_ = task("TASK_STATE_COMPLETED", "It is sound.");
     std::atomic<int> cards_ = 0;
     std::atomic<bool> down_ = false;
+    std::atomic<bool> hangs_ = false;  // says nothing of itself, until whoever asks goes
     std::unique_ptr<http::HttpServer> server_ = http::start_server(
         {http::make_route("GET", "/legal/.well-known/agent-card.json", [this](const auto &q, auto &r) { return card(q, r); }),
          http::make_route("POST", "/legal", [this](const auto &q, auto &r) { return rpc(q, r); })});
@@ -180,7 +185,11 @@ TEST_F(RemoteAgentsTest, TroubleIsToldToTheModel) {
 
 // What it does stands in the front of the prompt: it doesn't change when the server is down.
 TEST_F(RemoteAgentsTest, ItsDescriptionIsRemembered) {
-    const auto described = [&] { return colleagues_->tools(*manager_, must(manager_->get("a"))).at(0).description; };
+    const auto described = [&] {
+        const AgentInfo agent = must(manager_->get("a"));
+        EXPECT_TRUE(colleagues_->prepare(agent, {}).empty());
+        return colleagues_->tools(*manager_, agent).at(0).description;
+    };
     const std::string before = described();
     EXPECT_TRUE(before.ends_with("\n- legal: Reads contracts.")) << before;
     EXPECT_EQ(cards_, 1);
@@ -193,6 +202,98 @@ TEST_F(RemoteAgentsTest, ItsDescriptionIsRemembered) {
     EXPECT_FALSE(looks[0].trouble.empty());
     EXPECT_TRUE(remotes_->look("another", {}).empty());
     EXPECT_FALSE(remotes_->has("another", "legal"));
+}
+
+TEST_F(RemoteAgentsTest, WhoCanNotSayWhatItDoesIsNotAskedAgainAtOnce) {
+    down_ = true;
+    const RunResult done = run();
+    EXPECT_TRUE(done.warning.starts_with("what legal does isn't known, since it could not be asked: ")) << done.warning;
+    const int asked = cards_;
+    const AgentInfo agent = must(manager_->get("a"));
+    EXPECT_EQ(colleagues_->prepare(agent, {}).size(), 1U);
+    EXPECT_TRUE(colleagues_->tools(*manager_, agent).at(0).description.ends_with("\n- legal"));
+    EXPECT_EQ(cards_, asked);
+}
+
+// A server that says nothing holds up a run no longer than the run may take, nor others that wait for its word.
+TEST_F(RemoteAgentsTest, AServerThatHangsHoldsNoRun) {
+    hangs_ = true;
+    std::vector<std::jthread> runs;
+    std::array<RunEnd, 2> ends{};
+    must(manager_->create([] {
+        AgentSpec other{.id = "b"};
+        other.card.colleagues = {"legal"};
+        return other;
+    }()));
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+        runs.emplace_back([&, i] {
+            RunRequest request{.agent = i == 0 ? "a" : "b", .messages = {{.role = "user", .content = "Is it sound?"}}};
+            request.limits.time = std::chrono::milliseconds(200);
+            ends[i] = must(runner_->run(*manager_, request)).end;
+        });
+    }
+    runs.clear();
+    EXPECT_EQ(ends, (std::array{RunEnd::time, RunEnd::time}));
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(runner_->run(*manager_, {.agent = "a", .messages = {{.role = "user", .content = "x"}}}, {}, stop.get_token())
+                  .error()
+                  .code,
+              ErrorCode::cancelled);
+    hangs_ = false;
+}
+
+// --- a task there that waits for a person ---
+
+OrderedJson asks(const std::vector<std::string> &ids) {
+    OrderedJson calls = OrderedJson::array();
+    for (const std::string &id : ids) calls.push_back({{"id", id}, {"name", "erase"}, {"arguments", {{"file", "x"}}}});
+    OrderedJson message{{"messageId", "m"}, {"role", "ROLE_AGENT"}};
+    message["parts"] = OrderedJson::array({{{"text", "A call waits."}}, {{"data", {{"calls", std::move(calls)}}}}});
+    return {
+        {"id", "t1"}, {"contextId", "c1"}, {"status", {{"state", "TASK_STATE_INPUT_REQUIRED"}, {"message", std::move(message)}}}};
+}
+
+TEST_F(RemoteAgentsTest, ItsCallsWaitForAPersonHere) {
+    const auto decide = [&](std::map<std::string, bool> approvals) {
+        RunRequest request{.agent = "a", .messages = {}, .approvals = std::move(approvals)};
+        request.sampling.grammar = saying("It is.");
+        request.max_tokens = 200;
+        return must(runner_->run(*manager_, request));
+    };
+    answer_ = asks({"call_1", "clerk/call_2"});
+    const RunResult waits = run();
+    EXPECT_EQ(waits.end, RunEnd::approval);
+    ASSERT_EQ(waits.pending.size(), 2U);
+    EXPECT_EQ(waits.pending[0], (ChatToolCall{.id = "legal/call_1", .name = "erase", .arguments = R"({"file":"x"})"}));
+    EXPECT_EQ(waits.pending[1].id, "legal/clerk/call_2");
+    EXPECT_EQ(waits.steps.at(0).output, "legal waits for a person to allow its calls.");
+    open();
+    EXPECT_EQ(decide({}).pending, waits.pending);
+    EXPECT_EQ(asked_.size(), 1U) << "there is nothing to tell it";
+    answer_ = asks({"clerk/call_2"});
+    const RunResult half = decide({{"legal/call_1", true}});
+    EXPECT_EQ(half.end, RunEnd::approval);
+    ASSERT_EQ(half.pending.size(), 1U);
+    answer_ = task("TASK_STATE_COMPLETED", "It is sound.");
+    const RunResult done = decide({{"legal/clerk/call_2", false}});
+    EXPECT_EQ(done.end, RunEnd::answered);
+    EXPECT_EQ(done.steps.at(0).output, "It is sound.");
+    ASSERT_EQ(asked_.size(), 3U);
+    EXPECT_EQ(asked_[1]["taskId"], "t1");
+    EXPECT_EQ(asked_[1]["parts"][0]["data"], (OrderedJson{{"approvals", {{"call_1", true}}}}));
+    EXPECT_EQ(asked_[2]["parts"][0]["data"], (OrderedJson{{"approvals", {{"clerk/call_2", false}}}}));
+}
+
+// What is said to it in place of a decision is other work, which its task that waits would not take.
+TEST_F(RemoteAgentsTest, OtherWorkIsANewTaskOfTheSameTalk) {
+    answer_ = asks({"call_1"});
+    EXPECT_EQ(run().end, RunEnd::approval);
+    answer_ = task("TASK_STATE_COMPLETED", "It is sound.");
+    EXPECT_EQ(run().end, RunEnd::answered);
+    ASSERT_EQ(asked_.size(), 2U);
+    EXPECT_FALSE(asked_[1].contains("taskId"));
+    EXPECT_EQ(asked_[1]["contextId"], "c1");
 }
 
 TEST_F(RemoteAgentsTest, WorkIsNotHandedOnForEver) {

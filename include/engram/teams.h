@@ -78,7 +78,8 @@ struct RunRequest {
     // What is new to the agent. Empty: it goes on with calls that waited for approval, or that a run didn't come to. Where such
     // calls wait and there are messages, the model is told that they weren't made.
     std::vector<ChatMessage> messages;
-    // Of calls that wait: whether they may be made. A denied one is told to the model. Only where there are no messages.
+    // Of calls that wait, by their ids in RunResult::pending: whether they may be made. A denied one is told to the model. Those
+    // that nothing is said about wait on, and what was said is remembered. Only where there are no messages.
     std::map<std::string, bool> approvals = {};
     AnswerFormat format = AnswerFormat::text;  // of the last answer; with json_schema, `schema`
     std::string schema = {};
@@ -92,7 +93,7 @@ struct RunRequest {
     std::vector<std::string> chain = {};
     // Not empty: this colleague of the agent's does the work, and the agent itself says nothing; it remembers the task and the
     // answer. What the tool delegate_to does, without a model that decides to call it. The messages are the user's, and
-    // limits.result_tokens is the most that the colleague answers.
+    // limits.result_tokens is the most that the colleague answers. Without messages: such work that waits for approvals goes on.
     std::string delegate_to = {};
 };
 
@@ -100,11 +101,21 @@ struct RunResult {
     std::string text;  // of the last answer
     std::string thinking;
     RunEnd end = RunEnd::answered;
-    std::vector<ChatToolCall> pending;  // calls of the last answer that weren't made: they wait for a person, or for another run
+    // Calls of the last answer that weren't made: they wait for a person, or for another run. With RunEnd::approval also calls of
+    // agents that work was given to; their ids say whose they are, "pilot/call_1", or "pilot/clerk/call_2" of the pilot's clerk.
+    std::vector<ChatToolCall> pending;
     std::vector<RunStep> steps;
     RunUsage usage;
     std::string warning;
 };
+
+// Who makes a call of RunResult::pending, by its id; empty: the agent whose run it is.
+constexpr std::string_view pending_agent(std::string_view id) {
+    const std::size_t end = id.rfind('/');
+    if (end == std::string_view::npos) return {};
+    const std::size_t before = end == 0 ? std::string_view::npos : id.rfind('/', end - 1);
+    return before == std::string_view::npos ? id.substr(0, end) : id.substr(before + 1, end - before - 1);
+}
 
 struct RunAnswering {  // an event of an answer under way
     std::string agent;
@@ -134,6 +145,13 @@ using RunSink = std::function<void(const RunEvent &)>;
 
 class RunBudget;
 
+// What a call waits for that can't go on before a person has decided about calls of others.
+struct ToolWait {
+    std::vector<ChatToolCall> calls;             // with ids as in RunResult::pending
+    std::string state = {};                      // for the source that made the call, to go on: any text
+    std::map<std::string, bool> approvals = {};  // what was decided of them; those that aren't named wait on
+};
+
 // A call's surroundings. Everything in it outlives the call. `sink` may be called from the call's thread.
 struct ToolContext {
     AgentManager &agents;
@@ -143,6 +161,7 @@ struct ToolContext {
     const RunLimits &limits;
     const RunSink &sink;
     std::stop_token stop;
+    const ToolWait *wait = nullptr;  // not null: the call was made before and has waited since; now it goes on
 };
 
 struct ToolOutcome {
@@ -152,6 +171,9 @@ struct ToolOutcome {
     std::string to = {};
     std::vector<RunStep> steps = {};  // of that one
     RunUsage usage = {};
+    // It has calls: there is no result yet. The run ends with RunEnd::approval and these among its `pending`, nothing is held up
+    // meanwhile, and once a person has decided, the call is made again with ToolContext::wait, also by another process.
+    ToolWait wait = {};
 };
 
 // Thread-safe: several runs call at once.
@@ -174,28 +196,35 @@ class ToolSource {
     virtual ToolOutcome call(const ToolContext &context, const ChatToolCall &call) = 0;
 };
 
+class HeldCalls;
 class RunGates;
+class TeamStore;
 
 // As Runner::run does it.
 using RunAgent = std::function<Result<RunResult>(AgentManager &, const RunRequest &, const RunSink &, std::stop_token)>;
 
 class Runner {
   public:
-    explicit Runner(std::vector<ToolSource *> sources);  // they outlive the runner
+    // They outlive the runner. `store`: keeps results and decisions of an answer whose other calls wait for a person; null: only
+    // this runner knows them, and another one makes those calls again.
+    explicit Runner(std::vector<ToolSource *> sources, TeamStore *store = nullptr);
     ~Runner();
 
     // Calls of one answer are made at the same time. A call that a crash interrupts is made again by the run that goes on.
-    // not_found (the agent), invalid_argument (nothing to do; an approval of no call that waits; no such colleague), and what
-    // AgentManager::chat says of the first answer. Later trouble ends the run with what there is, and `warning`.
+    // Where one of them waits for a person, the others' results wait with it, and aren't made again. not_found (the agent),
+    // invalid_argument (nothing to do; an approval of no call that waits; no such colleague), and what AgentManager::chat says of
+    // the first answer. Later trouble ends the run with what there is, and `warning`.
     Result<RunResult> run(AgentManager &agents, const RunRequest &request, const RunSink &sink = {}, std::stop_token stop = {});
 
     // For a ToolSource that gives work to another agent: a run within the one that calls, which pays for it. The request's limits
-    // of time and tokens count for nothing.
+    // of time and tokens count for nothing. With `above.wait` and no messages the agent's run goes on with its calls that wait
+    // (approvals by their ids in that run); not_found: they wait no more, for somebody else has spoken to the agent.
     Result<RunResult> run_within(const ToolContext &above, const RunRequest &request);
 
   private:
     std::vector<ToolSource *> sources_;
     std::unique_ptr<RunGates> gates_;
+    std::unique_ptr<HeldCalls> held_;
 };
 
 struct RunnerOptions {

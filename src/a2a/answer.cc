@@ -70,6 +70,15 @@ std::string Answer::status_text() const {
     return task_.status.message ? text_of_parts(task_.status.message->parts) : std::string();
 }
 
+std::vector<std::string> Answer::status_data() const {
+    std::vector<std::string> data;
+    if (!task_.status.message) return data;
+    for (const Part &part : task_.status.message->parts) {
+        if (part.kind == Part::Kind::data) data.push_back(part.content);
+    }
+    return data;
+}
+
 std::string Answer::text() const {
     std::string whole;
     for (const Artifact &artifact : task_.artifacts) {

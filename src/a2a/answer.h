@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "protocol/a2a/values.h"
 
@@ -21,7 +22,8 @@ class Answer {
 
     // What the agent has to say: its artifacts; without them the status's message, and without that its last message.
     std::string text() const;
-    std::string status_text() const;  // of the status's message
+    std::string status_text() const;               // of the status's message
+    std::vector<std::string> status_data() const;  // likewise: its parts that are JSON
 
   private:
     void put_task(const protocol::a2a::Task &task);

@@ -40,7 +40,9 @@ std::vector<std::string> card_places(const std::string &url) {
 SendRequest request_of(const Question &question, bool waits) {
     SendRequest request;
     request.message = {.id = random_name("msg-"), .context_id = question.context_id, .task_id = question.task_id};
-    request.message.parts.push_back({.kind = Part::Kind::text, .content = question.text});
+    Part part{.kind = Part::Kind::text, .content = question.text};
+    if (!question.data.empty()) part = {.kind = Part::Kind::data, .content = question.data, .media_type = "application/json"};
+    request.message.parts.push_back(std::move(part));
     request.message.metadata = question.metadata;
     request.accepted_output_modes = {"text/plain", "application/json"};
     request.return_immediately = !waits;

@@ -24,6 +24,7 @@ namespace engram::a2a {
 
 struct Question {
     std::string text;
+    std::string data = {};   // JSON that is said instead of the text; empty: none
     std::string context_id;  // of earlier questions; empty: a new conversation
     std::string task_id;     // of a task that waits for more; empty: a new task
     std::string metadata;    // of the message: a JSON object, or empty

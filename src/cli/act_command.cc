@@ -61,6 +61,12 @@ class Show {
     bool in_line_ = false;
 };
 
+// In words: a colleague's call with whose it is.
+std::string shown(const ChatToolCall &call) {
+    const std::string_view whose = pending_agent(call.id);
+    return std::format("{}{}{} {}", whose, whose.empty() ? "" : "'s ", call.name, call.arguments);
+}
+
 // A person's decision about each call that waits; empty: nobody is there to decide.
 std::map<std::string, bool> decisions(const ActArguments &arguments, const std::vector<ChatToolCall> &pending,
                                       const Context &context) {
@@ -72,7 +78,7 @@ std::map<std::string, bool> decisions(const ActArguments &arguments, const std::
     if (!context.out.terminal_in()) return decided;
     LineEditor editor({.interactive = true, .color = false, .history = {}, .completions = {"yes", "no"}});
     for (const ChatToolCall &call : pending) {
-        const auto line = editor.read(std::format("allow {} {}? (yes/no) ", call.name, call.arguments));
+        const auto line = editor.read(std::format("allow {}? (yes/no) ", shown(call)));
         if (!line) return {};
         decided.emplace(call.id, *line == "y" || *line == "yes");
     }
@@ -88,7 +94,7 @@ Result<ExitCode> report(const ActArguments &arguments, const RunResult &result, 
         case RunEnd::cancelled: return ExitCode::cancelled;
         case RunEnd::approval:
             for (const ChatToolCall &call : result.pending) {
-                context.out.say(LogLevel::warn, std::format("waits for approval: {} {}", call.name, call.arguments));
+                context.out.say(LogLevel::warn, std::format("waits for approval: {}", shown(call)));
             }
             return fail(ErrorCode::cancelled,
                         std::format("{0} waits for a person: `engram act {0} --approve all` (or none) goes on", arguments.agent));

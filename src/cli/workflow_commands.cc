@@ -231,7 +231,9 @@ Result<ExitCode> show(const WorkflowArguments &arguments, const Context &context
                             step.error.empty() ? "" : ": " + step.error);
         if (step.state == StepState::waiting) {
             for (const OrderedJson &call : calls_of(step)) {
-                text += std::format("wants to call {} with {}\n", call.value("name", ""), json_text(call["arguments"], false));
+                const std::string whose = call.value("agent", "");
+                text += std::format("{}wants to call {} with {}\n", whose.empty() ? "" : whose + " ", call.value("name", ""),
+                                    json_text(call["arguments"], false));
             }
         } else if (!step.text.empty()) {
             text += step.text + "\n";

@@ -271,10 +271,15 @@ A2aResult<RunRequest> A2aTasks::prepare_run(const Live &live, const SendRequest 
         if (!approvals) {
             return std::unexpected(A2aError(A2aErrorKind::invalid_params,
                                             "the task waits for an approval: answer \"yes\" or \"no\", or with a data part "
-                                            "{\"approvals\": {\"<id of the call>\": true}}",
+                                            "{\"approvals\": {\"<id of the call>\": true}}, by the ids that its status lists",
                                             live.stored.task.id));
         }
         run.approvals = std::move(*approvals);
+        // Whoever decides, the work is still that of those who gave it.
+        if (!live.stored.task.history.empty()) {
+            run.chain =
+                chain_of_metadata(live.stored.task.history.front().metadata, app_.teams().store().identity(), live.stored.tenant);
+        }
         return run;
     }
     run.chain = chain_of_metadata(request.message.metadata, app_.teams().store().identity(), live.stored.tenant);

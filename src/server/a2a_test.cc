@@ -201,6 +201,27 @@ TEST_F(A2aTest, ACallThatNeedsApprovalWaitsForThePerson) {
     EXPECT_EQ(answer_in(send("", {{"taskId", other["id"]}, {"parts", parts}})), "It was denied.");
 }
 
+TEST_F(A2aTest, CallsOfColleaguesAreDecidedOneByOne) {
+    const OrderedJson task = send("approve both");
+    const OrderedJson id = task["id"];
+    const OrderedJson calls = task["status"]["message"]["parts"][1]["data"]["calls"];
+    ASSERT_EQ(calls.size(), 2U) << task;
+    EXPECT_EQ(calls[0]["id"], "pilot/call_1");
+    EXPECT_EQ(calls[0]["agent"], "pilot");
+    EXPECT_EQ(calls[1]["agent"], "clerk");
+    const auto decide = [&](const std::string &which, bool allow) {
+        const OrderedJson parts = OrderedJson::array({{{"data", {{"approvals", {{which, allow}}}}}}});
+        return call("SendMessage", {{"message", message("", {{"taskId", id}, {"parts", parts}})}});
+    };
+    EXPECT_EQ(decide("call_1", true)["error"]["code"], -32602) << "no such call waits";
+    EXPECT_EQ(state_of(get(id)), "TASK_STATE_INPUT_REQUIRED");
+    const OrderedJson half = decide("pilot/call_1", true)["task"];
+    EXPECT_EQ(state_of(half), "TASK_STATE_INPUT_REQUIRED");
+    EXPECT_EQ(half["status"]["message"]["parts"][1]["data"]["calls"].size(), 1U);
+    restart();
+    EXPECT_EQ(answer_in(send("no", {{"taskId", id}})), "Both are decided.");
+}
+
 TEST_F(A2aTest, AContextIsAMemoryOfItsOwn) {
     add_agent("analyst", "You analyse logs, one after the other, and remember each of them for as long as you are asked.");
     const OrderedJson first = send("hello there, this is said in the first context", OrderedJson::object(), "analyst");

@@ -80,10 +80,25 @@ std::optional<std::map<std::string, bool>> approvals_of(const std::string &data)
     return approvals;
 }
 
+// Of the calls in the store.
+std::vector<std::string> ids_in(std::string_view pending) {
+    std::vector<std::string> ids;
+    const auto calls = parse_bounded_json(pending, kMaxJsonBytes);
+    if (!calls || !calls->is_array()) return ids;
+    for (const OrderedJson &call : *calls) {
+        if (call.is_object() && call.contains("id") && call["id"].is_string()) ids.push_back(call["id"].get<std::string>());
+    }
+    return ids;
+}
+
 OrderedJson calls_json(const std::vector<ChatToolCall> &calls) {
     OrderedJson list = OrderedJson::array();
     for (const ChatToolCall &call : calls) {
-        list.push_back({{"id", call.id}, {"name", call.name}, {"arguments", OrderedJson::parse(call.arguments, nullptr, false)}});
+        OrderedJson one{{"id", call.id}};
+        if (const std::string_view whose = pending_agent(call.id); !whose.empty()) one["agent"] = whose;
+        one["name"] = call.name;
+        one["arguments"] = OrderedJson::parse(call.arguments, nullptr, false);
+        list.push_back(std::move(one));
     }
     return list;
 }
@@ -153,19 +168,20 @@ Message question(const std::vector<ChatToolCall> &calls) {
 }
 
 std::optional<std::map<std::string, bool>> approvals_in(const Message &message, std::string_view pending) {
+    const std::vector<std::string> waiting = ids_in(pending);
     for (const Part &part : message.parts) {
-        if (part.kind == Part::Kind::data) {
-            if (auto approvals = approvals_of(part.content)) return approvals;
-        }
+        if (part.kind != Part::Kind::data) continue;
+        auto approvals = approvals_of(part.content);
+        if (!approvals) continue;
+        const bool all_wait =
+            std::ranges::all_of(*approvals, [&](const auto &one) { return std::ranges::contains(waiting, one.first); });
+        return all_wait ? std::move(approvals) : std::nullopt;
     }
     if (message.parts.size() != 1 || message.parts.front().kind != Part::Kind::text) return std::nullopt;
     const auto all = yes_or_no(message.parts.front().content);
-    const auto calls = parse_bounded_json(pending, kMaxJsonBytes);
-    if (!all || !calls || !calls->is_array()) return std::nullopt;
+    if (!all || waiting.empty()) return std::nullopt;
     std::map<std::string, bool> approvals;
-    for (const OrderedJson &call : *calls) {
-        if (call.is_object() && call.contains("id") && call["id"].is_string()) approvals[call["id"].get<std::string>()] = *all;
-    }
+    for (const std::string &id : waiting) approvals.emplace(id, *all);
     return approvals;
 }
 

@@ -53,6 +53,11 @@ TEST(A2aWork, AnApprovalIsAWordOrData) {
         EXPECT_EQ(approvals_in(of({{.kind = Part::Kind::data, .content = data}}), pending), std::nullopt) << data;
     }
     EXPECT_TRUE(pending_text({}).empty());
+    const std::string below = pending_text({{.id = "pilot/clerk/c1", .name = "erase", .arguments = "{}"}});
+    EXPECT_TRUE(below.contains(R"("agent":"clerk")")) << below;
+    EXPECT_EQ(approvals_in(of({{.content = "no"}}), below), (Approvals{{"pilot/clerk/c1", false}}));
+    EXPECT_EQ(approvals_in(of({{.kind = Part::Kind::data, .content = R"({"approvals":{"c1":true}})"}}), below), std::nullopt)
+        << "nothing of that id waits";
     EXPECT_EQ(question({{.id = "c1", .name = "erase", .arguments = "{}"}}).parts.size(), 2U);
 }
 

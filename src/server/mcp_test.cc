@@ -185,6 +185,7 @@ TEST_F(McpTest, WhatIsWrongWithACallTheModelReads) {
         {"create_agent", {{"id", "x"}, {"card", {{"labels", 3}}}}},
         {"fork_agent", {{"agent", "nobody"}, {"new_id", "x"}}},
         {"delegate", {{"from", "ada"}, {"to", "ada"}, {"task", "x"}}},
+        {"delegate", {{"from", "ada"}, {"to", "ada"}}},
         {"find_agents", {{"text", 3}}},
     };
     for (const auto &[name, arguments] : calls) {
@@ -345,6 +346,26 @@ TEST_F(McpTest, SessionsBeginAndEnd) {
     EXPECT_EQ(begun_["protocolVersion"], "2025-06-18");
     begin_session("2024-11-05");
     EXPECT_EQ(begun_["protocolVersion"], "2025-11-25");
+}
+
+// A colleague's call that a person must allow is told with whose it is, and decided about by its id.
+TEST_F(McpTest, AColleaguesCallWaitsForAPerson) {
+    std::map<std::string, bool> decided;
+    start([&](AgentManager &, const RunRequest &request, const RunSink &, std::stop_token) -> Result<RunResult> {
+        decided = request.approvals;
+        if (!decided.empty()) return RunResult{.text = request.delegate_to + " is done."};
+        RunResult waits{.end = RunEnd::approval};
+        waits.pending.push_back({.id = "clerk/call_1", .name = "stamp", .arguments = "{}"});
+        return waits;
+    });
+    make("boss", {{"colleagues", {"clerk"}}});
+    const OrderedJson waits = tool("delegate", {{"from", "boss"}, {"to", "clerk"}, {"task", "Stamp it."}});
+    EXPECT_EQ(waits["structuredContent"]["end"], "approval");
+    EXPECT_EQ(waits["structuredContent"]["pending"][0]["agent"], "clerk");
+    EXPECT_TRUE(text_of(waits).contains("clerk/call_1: stamp of clerk {}")) << text_of(waits);
+    const OrderedJson done = tool("delegate", {{"from", "boss"}, {"to", "clerk"}, {"approvals", {{"clerk/call_1", false}}}});
+    EXPECT_EQ(done["structuredContent"]["text"], "clerk is done.");
+    EXPECT_EQ(decided, (std::map<std::string, bool>{{"clerk/call_1", false}}));
 }
 
 // A run that goes on until it is stopped.

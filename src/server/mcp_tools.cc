@@ -163,7 +163,9 @@ OrderedJson told_run(const std::string &agent, const RunResult &result) {
     for (const RunStep &step : result.steps) steps.push_back(step_json(step));  // with what colleagues did
     OrderedJson pending = OrderedJson::array();
     for (const ChatToolCall &call : result.pending) {
-        pending.push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
+        OrderedJson told = pending_json(agent, call);
+        told["arguments"] = call.arguments;
+        pending.push_back(std::move(told));
     }
     return {{"agent", agent},
             {"text", result.text},
@@ -180,7 +182,11 @@ std::string run_text(const RunResult &result) {
     std::string text = result.text;
     if (!result.pending.empty()) {
         text += "\n\nThese calls wait until a person allows them:";
-        for (const ChatToolCall &call : result.pending) text += std::format("\n{}: {} {}", call.id, call.name, call.arguments);
+        for (const ChatToolCall &call : result.pending) {
+            const std::string_view whose = pending_agent(call.id);
+            text += std::format("\n{}: {}{} {}", call.id, call.name, whose.empty() ? "" : std::format(" of {}", whose),
+                                call.arguments);
+        }
     } else if (result.end != RunEnd::answered) {
         text += std::format("\n\n(The answer isn't whole: it ended by {}.)", run_end_name(result.end));
     }
@@ -204,18 +210,18 @@ ApiResult<RunRequest> run_request(const Field &arguments, std::string agent) {
         request.format = AnswerFormat::json_schema;
         request.schema = schema.compact();
     }
-    return request;
-}
-
-Outcome ask_agent(const McpCall &call, const Field &arguments) {
-    ENGRAM_ASSIGN(std::string agent, arguments["agent"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(RunRequest request, run_request(arguments, std::move(agent)));
     if (const Field approvals = arguments["approvals"]; approvals.present()) {
         ENGRAM_TRY(approvals.must_be_object());
         for (const auto &[id, allowed] : approvals.json().items()) {
             ENGRAM_ASSIGN(request.approvals[id], approvals[id].boolean());
         }
     }
+    return request;
+}
+
+Outcome ask_agent(const McpCall &call, const Field &arguments) {
+    ENGRAM_ASSIGN(std::string agent, arguments["agent"].text_that_is_not_empty());
+    ENGRAM_ASSIGN(RunRequest request, run_request(arguments, std::move(agent)));
     if (request.approvals.empty() || arguments["message"].present()) {
         ENGRAM_ASSIGN(std::string message, arguments["message"].text_that_is_not_empty());
         request.messages.push_back({.role = "user", .content = std::move(message)});
@@ -230,8 +236,10 @@ Outcome delegate(const McpCall &call, const Field &arguments) {
     ENGRAM_ASSIGN(RunRequest request, run_request(arguments, std::move(from)));
     if (arguments["max_tokens"].present()) request.limits.result_tokens = request.max_tokens;
     ENGRAM_ASSIGN(request.delegate_to, arguments["to"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(std::string task, arguments["task"].text_that_is_not_empty());
-    request.messages.push_back({.role = "user", .content = std::move(task)});
+    if (request.approvals.empty() || arguments["task"].present()) {
+        ENGRAM_ASSIGN(std::string task, arguments["task"].text_that_is_not_empty());
+        request.messages.push_back({.role = "user", .content = std::move(task)});
+    }
     ENGRAM_ASSIGN(const RunResult result, run(call, request));
     OrderedJson structured = told_run(request.delegate_to, result);
     structured["from"] = request.agent;
@@ -292,8 +300,10 @@ constexpr auto kTools = std::to_array<Tool>({
      R"(["agent","new_id"])", kAgentSchema, kAdds, fork_agent},
     {"delegate", "Delegate a task",
      "One agent gives a task to one of its colleagues, who does it and answers. The first one remembers the task and the answer.",
-     R"({"from":{"type":"string"},"to":{"type":"string"},"task":{"type":"string"},"max_tokens":{"type":"integer","minimum":1}})",
-     R"(["from","to","task"])", kRunSchema, kAdds, delegate},
+     R"({"from":{"type":"string"},"to":{"type":"string"},"task":{"type":"string"},"max_tokens":{"type":"integer","minimum":1},
+     "approvals":{"type":"object","additionalProperties":{"type":"boolean"},
+     "description":"Of pending calls, by id: whether they may be made. The work then goes on, without a task."}})",
+     R"(["from","to"])", kRunSchema, kAdds, delegate},
 });
 
 OrderedJson tool_json(const Tool &tool) {

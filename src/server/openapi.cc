@@ -223,20 +223,24 @@ constexpr auto kSchemas = std::to_array<Schema>({
         "miss":{"type":["object","null"]},"warning":{"type":["string","null"]}}})"},
     {"Run",
      R"({"type":"object","properties":{"prompt":{"type":"string","description":"None: the agent goes on with calls that wait."},
-        "approvals":{"type":"object","description":"By the call's id.","additionalProperties":{"enum":["allow","deny"]}},
+        "approvals":{"type":"object","description":"By the call's id in pending.","additionalProperties":{"enum":["allow","deny"]}},
         "max_tokens":{"type":"integer","minimum":1,"default":1024},"stream":{"type":"boolean"},"thinks":{"type":"boolean"},
         "priority":{"type":"integer"},"schema":{"type":"object","description":"The JSON schema of the last answer."},
         "limits":{"type":"object","properties":{"steps":{"type":"integer","default":24},"seconds":{"type":"integer","default":600},
         "tokens":{"type":"integer","default":0},"result_tokens":{"type":"integer","default":4096},"depth":{"type":"integer","default":4}}},
         "grammar":{"type":"string","description":"GBNF of each answer."},"temperature":{"type":"number"},"top_p":{"type":"number"},"seed":{"type":"integer"}}})"},
     {"Delegation",
-     R"({"type":"object","required":["to","task"],"properties":{
+     R"({"type":"object","required":["to"],"properties":{
      "to":{"type":"string","description":"a colleague that the agent's card names, here or at another server"},
-     "task":{"type":"string"},"stream":{"type":"boolean"},"limits":{"type":"object"}}})"},
+     "task":{"type":"string","description":"None, with approvals: work that waits goes on."},
+     "approvals":{"type":"object","description":"By the call's id in pending.","additionalProperties":{"enum":["allow","deny"]}},
+     "stream":{"type":"boolean"},"limits":{"type":"object"}}})"},
     {"RunAnswer",
      R"({"type":"object","required":["agent","answer","end","pending","steps","usage"],"properties":{"agent":{"type":"string"},
         "answer":{"type":"string"},"end":{"enum":["answered","approval","length","context","steps","time","tokens","cancelled","failed"]},
-        "pending":{"type":"array","items":{"type":"object"}},"steps":{"type":"array","items":{"type":"object"}},
+        "pending":{"type":"array","items":{"type":"object","required":["id","agent","name","arguments"],"properties":{
+        "id":{"type":"string","description":"Of a colleague's call with the colleague's name before it: pilot/call_1."},
+        "agent":{"type":"string"},"name":{"type":"string"},"arguments":{}}}},"steps":{"type":"array","items":{"type":"object"}},
         "usage":{"type":"object"},"thinking":{"type":"string"},"warning":{"type":["string","null"]}}})"},
     {"Batch", R"({"type":"object","required":["turns"],"properties":{"turns":{"type":"array","minItems":1,"maxItems":256,"items":{
         "allOf":[{"$ref":"#/components/schemas/Turn"},{"type":"object","required":["agent"],"properties":{"agent":{"type":"string"}}}]}}}})"},

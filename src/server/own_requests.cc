@@ -57,6 +57,18 @@ ApiResult<RunLimits> read_limits(const Field &limits) {
                      .depth = static_cast<std::uint32_t>(depth)};
 }
 
+ApiResult<std::map<std::string, bool>> read_approvals(const Field &approvals) {
+    std::map<std::string, bool> decided;
+    if (!approvals.present()) return decided;
+    ENGRAM_TRY(approvals.must_be_object());
+    for (const auto &[id, decision] : approvals.json().items()) {
+        ENGRAM_ASSIGN(const std::string word, approvals[id].text());
+        if (word != "allow" && word != "deny") return approvals[id].wrong("must be \"allow\" or \"deny\"");
+        decided.emplace(id, word == "allow");
+    }
+    return decided;
+}
+
 }  // namespace
 
 ApiResult<AgentSpec> read_agent_spec(const Field &body) {
@@ -140,15 +152,7 @@ ApiResult<OwnRun> read_run(const Field &body, const Sampling &defaults) {
         ENGRAM_ASSIGN(const std::string prompt, body["prompt"].text_that_is_not_empty());
         run.messages = {{.role = "user", .content = prompt}};
     }
-    const Field approvals = body["approvals"];
-    if (approvals.present()) {
-        ENGRAM_TRY(approvals.must_be_object());
-        for (const auto &[id, decision] : approvals.json().items()) {
-            ENGRAM_ASSIGN(const std::string word, approvals[id].text());
-            if (word != "allow" && word != "deny") return approvals[id].wrong("must be \"allow\" or \"deny\"");
-            run.approvals.emplace(id, word == "allow");
-        }
-    }
+    ENGRAM_ASSIGN(run.approvals, read_approvals(body["approvals"]));
     ENGRAM_ASSIGN(const std::int64_t most, body["max_tokens"].whole_number_or(run.max_tokens, 1, kMostAnswer));
     run.max_tokens = static_cast<std::uint32_t>(most);
     ENGRAM_ASSIGN(run.sampling, openai::sampling_of(body, defaults));
@@ -168,8 +172,11 @@ ApiResult<OwnRun> read_run(const Field &body, const Sampling &defaults) {
 ApiResult<OwnRun> read_delegation(const Field &body) {
     OwnRun asked;
     ENGRAM_ASSIGN(asked.request.delegate_to, body["to"].text_that_is_not_empty());
-    ENGRAM_ASSIGN(const std::string task, body["task"].text_that_is_not_empty());
-    asked.request.messages = {{.role = "user", .content = task}};
+    ENGRAM_ASSIGN(asked.request.approvals, read_approvals(body["approvals"]));
+    if (asked.request.approvals.empty() || body["task"].present()) {
+        ENGRAM_ASSIGN(const std::string task, body["task"].text_that_is_not_empty());
+        asked.request.messages = {{.role = "user", .content = task}};
+    }
     ENGRAM_ASSIGN(asked.request.limits, read_limits(body["limits"]));
     ENGRAM_ASSIGN(asked.stream, body["stream"].boolean_or(false));
     return asked;

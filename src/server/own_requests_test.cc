@@ -89,6 +89,11 @@ TEST(OwnRequests, RunsHaveBounds) {
     EXPECT_EQ(wrong_member(run, R"({"prompt":"p","schema":[]})"), "schema");
     EXPECT_EQ(wrong_member(read_delegation, R"({"to":"b"})"), "task");
     EXPECT_EQ(wrong_member(read_delegation, R"({"to":"b","task":"t","limits":{"steps":0}})"), "limits.steps");
+    const auto decided = asked_for(read_delegation, R"({"to":"b","approvals":{"b/c1":"deny"}})");
+    ASSERT_TRUE(decided) << decided.error().message;
+    EXPECT_TRUE(decided->request.messages.empty());
+    EXPECT_EQ(decided->request.approvals, (std::map<std::string, bool>{{"b/c1", false}}));
+    EXPECT_EQ(wrong_member(read_delegation, R"({"to":"b","approvals":{"b/c1":1}})"), "approvals.b/c1");
     EXPECT_EQ(wrong_member(read_workflow_run, R"({"definition":"d","inputs":[]})"), "inputs");
 }
 

@@ -95,5 +95,37 @@ TEST_F(TwoServersTest, ACircleIsRefusedWhereItCloses) {
     EXPECT_EQ(given.json["end"], "failed");
 }
 
+// What the keeper there may not do by itself is decided here.
+TEST_F(TwoServersTest, ACallThereWaitsForAPersonHere) {
+    const RunAgent asks = [](AgentManager &, const RunRequest &request, const RunSink &,
+                             const std::stop_token &) -> Result<RunResult> {
+        const auto decided = request.approvals.find("call_1");
+        if (decided != request.approvals.end()) return RunResult{.text = decided->second ? "It is gone." : "It is still there."};
+        RunResult waits{.end = RunEnd::approval};
+        waits.pending.push_back({.id = "call_1", .name = "erase", .arguments = R"({"file":"x"})"});
+        return waits;
+    };
+    const std::unique_ptr<Server> there = start(home_there_.path(), 0, {}, 0, asks);
+    ASSERT_NE(there, nullptr);
+    std::unique_ptr<Server> here = start(home_here_.path(), 0, "keeper", there->port());
+    ASSERT_NE(here, nullptr);
+    ASSERT_EQ(post(*here, "/v1/agents", {{"id", "chief"}, {"card", {{"colleagues", {"keeper"}}}}}).status, 201);
+    ASSERT_EQ(post(*there, "/v1/agents", {{"id", "keeper"}}).status, 201);
+    const std::string target = "/v1/agents/chief/delegate";
+    const Answer waits = post(*here, target, {{"to", "keeper"}, {"task", "Erase it."}});
+    EXPECT_EQ(waits.json["end"], "approval") << waits.text;
+    EXPECT_EQ(waits.json["pending"][0],
+              (OrderedJson{{"id", "keeper/call_1"}, {"agent", "keeper"}, {"name", "erase"}, {"arguments", {{"file", "x"}}}}))
+        << waits.text;
+    ASSERT_TRUE(here->stop(0ms));
+    here.reset();
+    here = start(home_here_.path(), 0, "keeper", there->port());
+    ASSERT_NE(here, nullptr);
+    EXPECT_EQ(post(*here, target, {{"to", "keeper"}, {"approvals", {{"keeper/call_2", "allow"}}}}).status, 400);
+    const Answer done = post(*here, target, {{"to", "keeper"}, {"approvals", {{"keeper/call_1", "allow"}}}});
+    EXPECT_EQ(done.json["end"], "answered") << done.text;
+    EXPECT_EQ(done.json["answer"], "It is gone.");
+}
+
 }  // namespace
 }  // namespace engram::server

@@ -7,6 +7,7 @@
 #include "chat/bounded_json.h"
 #include "core/beginning.h"
 #include "core/field_hasher.h"
+#include "teams/held_calls.h"
 #include "teams/run_budget.h"
 #include "teams/run_json.h"
 
@@ -20,6 +21,7 @@ constexpr std::chrono::minutes kAskAgain{1};  // after a server couldn't say wha
 constexpr std::size_t kMaxMetadataBytes = 1UZ << 20U;
 constexpr std::size_t kMaxChain = 64;
 constexpr std::uint64_t kMostTokens = 1ULL << 40U;  // that another server may say something cost
+constexpr std::size_t kMaxCalls = 64;               // of a task that may wait for a person
 constexpr std::size_t kMaxDescription = 500;        // bytes: it stands in prompts
 constexpr const char *kOurs = "engram";             // member of a message's or task's metadata
 
@@ -64,6 +66,34 @@ RunUsage usage_of_metadata(std::string_view metadata) {
     return usage;
 }
 
+// The calls that a task's question is about, with which an Engram asks for approval; empty: it is another question.
+std::vector<ChatToolCall> calls_in(const std::string &name, const a2a::Answer &answer) {
+    std::vector<ChatToolCall> calls;
+    for (const std::string &data : answer.status_data()) {
+        const auto json = parse_bounded_json(data, kMaxMetadataBytes);
+        if (!json || !json->is_object() || !json->contains("calls") || !(*json)["calls"].is_array()) continue;
+        for (const OrderedJson &call : (*json)["calls"]) {
+            const bool is_call = call.is_object() && call.contains("id") && call["id"].is_string() && call.contains("name") &&
+                                 call["name"].is_string() && calls.size() < kMaxCalls;
+            if (!is_call) continue;
+            const OrderedJson arguments = call.value("arguments", OrderedJson::object());
+            calls.push_back({.id = id_below(name, call["id"].get_ref<const std::string &>()),
+                             .name = call["name"].get<std::string>(),
+                             .arguments = arguments.dump(-1, ' ', false, OrderedJson::error_handler_t::replace)});
+        }
+    }
+    return calls;
+}
+
+// What was decided of them, for the task.
+std::string decisions_json(const std::string &name, const ToolWait &wait) {
+    OrderedJson approvals = OrderedJson::object();
+    for (const auto &[id, allowed] : wait.approvals) {
+        if (const auto own = id_within(name, id)) approvals[std::string(*own)] = allowed;
+    }
+    return OrderedJson{{"approvals", std::move(approvals)}}.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
 ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
     ToolOutcome outcome{.text = answer.text(), .delegated = true, .to = name};
     outcome.steps = steps_of_metadata(answer.metadata());
@@ -75,6 +105,11 @@ ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
         outcome.text =
             std::format("{} {}{}{}", name, how, why.empty() ? "." : ": " + why, said.empty() ? "" : "\nIt said so far: " + said);
     };
+    if (is_interrupted(answer.state())) {
+        outcome.wait = {.calls = calls_in(name, answer), .state = answer.task_id()};
+        if (!outcome.wait.calls.empty()) outcome.text = waits_text(name);
+        if (!outcome.wait.calls.empty()) return outcome;
+    }
     switch (answer.state()) {
         case TaskState::input_required:
             outcome.text = std::format("{} asks back: {}\n(Its task goes on when you give it the answer.)", name, answer.text());
@@ -96,9 +131,12 @@ struct RemoteAgents::Remote {
     explicit Remote(a2a::RemoteConfig of) : client(std::move(of)) {}
 
     a2a::Client client;
-    std::mutex mutex;
-    std::string description;           // guarded by mutex
-    Clock::time_point ask_again = {};  // likewise
+    std::mutex mutex;  // for what follows
+    std::condition_variable_any asked;
+    bool is_asking = false;  // for the description
+    std::string description;
+    Error trouble;  // why it isn't known
+    Clock::time_point ask_again = {};
 };
 
 // The right to ask, as long as this lives.
@@ -144,7 +182,7 @@ RemoteAgents::Remote *RemoteAgents::find(std::string_view tenant, std::string_vi
 bool RemoteAgents::has(std::string_view tenant, std::string_view name) const { return find(tenant, name) != nullptr; }
 
 // Its card's description, which is kept.
-Result<std::string> RemoteAgents::learn(Remote &remote, const std::stop_token &stop) {
+Result<std::string> RemoteAgents::ask_description(Remote &remote, const std::stop_token &stop) {
     const a2a::RemoteConfig &config = remote.client.config();
     ENGRAM_ASSIGN(const protocol::a2a::ServerCard card, remote.client.card(stop));
     std::string description(beginning_of(card.description.empty() ? card.name : card.description, kMaxDescription));
@@ -152,22 +190,47 @@ Result<std::string> RemoteAgents::learn(Remote &remote, const std::stop_token &s
     return description;
 }
 
+// With its mutex held. False: neither this process nor an earlier one has learned it.
+bool RemoteAgents::recall(Remote &remote) {
+    if (!remote.description.empty()) return true;
+    const a2a::RemoteConfig &config = remote.client.config();
+    remote.description = config.description;
+    if (!remote.description.empty()) return true;
+    if (const auto known = store_.known_tools("a2a:" + config.name, config.url); known && *known) remote.description = **known;
+    return !remote.description.empty();
+}
+
 std::string RemoteAgents::description(std::string_view tenant, std::string_view name) {
     Remote *remote = find(tenant, name);
     if (remote == nullptr) return {};
-    const a2a::RemoteConfig &config = remote->client.config();
-    if (!config.description.empty()) return config.description;
     const std::scoped_lock lock(remote->mutex);
-    if (!remote->description.empty() || Clock::now() < remote->ask_again) return remote->description;
-    const auto known = store_.known_tools("a2a:" + config.name, config.url);
-    if (known && *known) {
-        remote->description = **known;
-    } else if (auto learned = learn(*remote, {})) {
-        remote->description = std::move(*learned);
-    } else {
-        remote->ask_again = Clock::now() + kAskAgain;
-    }
+    recall(*remote);
     return remote->description;
+}
+
+// One caller at a time asks, and the others wait for it, but not longer than they are wanted.
+Result<void> RemoteAgents::learn(std::string_view tenant, std::string_view name, const std::stop_token &stop) {
+    Remote &remote = *find(tenant, name);
+    {
+        std::unique_lock lock(remote.mutex);
+        if (!remote.asked.wait(lock, stop, [&] { return !remote.is_asking; })) {
+            return fail(ErrorCode::cancelled, "its server is being asked already, which takes too long");
+        }
+        if (recall(remote)) return {};
+        if (Clock::now() < remote.ask_again) return std::unexpected(remote.trouble);
+        remote.is_asking = true;
+    }
+    auto learned = ask_description(remote, stop);
+    const std::scoped_lock lock(remote.mutex);
+    remote.is_asking = false;
+    remote.asked.notify_all();
+    if (learned) {
+        remote.description = std::move(*learned);
+        return {};
+    }
+    remote.trouble = learned.error();
+    if (!stop.stop_requested()) remote.ask_again = Clock::now() + kAskAgain;
+    return std::unexpected(std::move(learned.error()));
 }
 
 ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &name, const std::string &task,
@@ -183,6 +246,9 @@ ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &nam
     if (!turn.mine()) return trouble({.code = ErrorCode::cancelled, .message = "it was stopped"});
     auto talk = store_.remote_talk(pair);
     if (!talk) return trouble(talk.error());
+    if (context.wait != nullptr && context.wait->approvals.empty()) {  // nothing is new to the task, which waits on
+        return {.text = waits_text(name), .delegated = true, .to = name, .wait = *context.wait};
+    }
     const a2a::Hearing hearing{.text =
                                    [&](std::string_view piece) {
                                        ChatText text;
@@ -196,15 +262,19 @@ ToolOutcome RemoteAgents::ask(const ToolContext &context, const std::string &nam
                                    }};
     a2a::Question question{.text = task, .context_id = talk->context, .task_id = talk->task};
     question.metadata = metadata_of(chain, store_.identity(), pair.tenant);
+    if (context.wait != nullptr) {
+        question.task_id = context.wait->state;
+        question.data = decisions_json(name, *context.wait);
+    }
     auto answer = remote.client.ask(question, hearing, context.stop);
-    if (!answer && answer.error().code == ErrorCode::not_found && !question.task_id.empty()) {
+    if (!answer && answer.error().code == ErrorCode::not_found && !question.task_id.empty() && context.wait == nullptr) {
         question.task_id.clear();  // whatever waited there is gone
         answer = remote.client.ask(question, hearing, context.stop);
     }
     if (!answer) return trouble(answer.error());
     ToolOutcome outcome = outcome_of(name, *answer);
     context.budget.spend(outcome.usage.prompt_tokens - outcome.usage.cached_tokens + outcome.usage.answer_tokens);
-    const bool waits = answer->state() == TaskState::input_required;
+    const bool waits = answer->state() == TaskState::input_required && outcome.wait.calls.empty();  // for what is said next
     const RemoteTalk now{.context = answer->context_id().empty() ? talk->context : answer->context_id(),
                          .task = waits ? answer->task_id() : std::string()};
     if (now != *talk) {
@@ -219,7 +289,7 @@ std::vector<RemoteAgents::Look> RemoteAgents::look(std::string_view tenant, cons
         const a2a::RemoteConfig &config = remote->client.config();
         if (!std::ranges::contains(config.tenants, tenant)) continue;
         Look look{.name = config.name, .url = config.url, .description = config.description, .trouble = ""};
-        auto learned = learn(*remote, stop);
+        auto learned = ask_description(*remote, stop);
         if (!learned) {
             look.trouble = learned.error().message;
         } else if (look.description.empty()) {

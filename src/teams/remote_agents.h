@@ -29,11 +29,15 @@ class RemoteAgents {
     ~RemoteAgents();
 
     bool has(std::string_view tenant, std::string_view name) const;
-    // What it does. It stands in the front of prompts, so that it is remembered on disk: a server that is down for a while
-    // changes no prompt. Empty: nothing is known yet.
+    // What it does, as far as that is known. It stands in the front of prompts, so that it is remembered on disk: a server that
+    // is down for a while changes no prompt. Empty: nothing is known yet.
     std::string description(std::string_view tenant, std::string_view name);
+    // Sees to it that this is known, of one that `has` knows: asks its server where it never was, and after a failure not for a
+    // minute. cancelled: with `stop`; io, unsupported: why its server can't say.
+    Result<void> learn(std::string_view tenant, std::string_view name, const std::stop_token &stop);
 
-    // The work of `name`, which `has` knows. `chain`: who waits for it.
+    // The work of `name`, which `has` knows. `chain`: who waits for it. Where its task waits for a person to allow calls, and
+    // says which, as an Engram does, so does the outcome; with `context.wait` the task is told what was decided of them.
     ToolOutcome ask(const ToolContext &context, const std::string &name, const std::string &task,
                     std::span<const std::string> chain);
 
@@ -49,7 +53,8 @@ class RemoteAgents {
     class Turn;
     using Line = std::array<std::string, 3>;  // tenant, agent, remote agent
     Remote *find(std::string_view tenant, std::string_view name) const;
-    Result<std::string> learn(Remote &remote, const std::stop_token &stop);
+    Result<std::string> ask_description(Remote &remote, const std::stop_token &stop);
+    bool recall(Remote &remote);
 
     TeamStore &store_;
     std::vector<std::unique_ptr<Remote>> remotes_;

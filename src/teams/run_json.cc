@@ -27,6 +27,14 @@ OrderedJson call_json(const ChatToolCall &call) {
     return {{"id", call.id}, {"name", call.name}, {"arguments", json_or_text(call.arguments)}};
 }
 
+OrderedJson pending_json(const std::string &agent, const ChatToolCall &call) {
+    const std::string_view whose = pending_agent(call.id);
+    return {{"id", call.id},
+            {"agent", whose.empty() ? std::string_view(agent) : whose},
+            {"name", call.name},
+            {"arguments", json_or_text(call.arguments)}};
+}
+
 // NOLINTNEXTLINE(misc-no-recursion): as deep as RunLimits::depth
 OrderedJson step_json(const RunStep &step) {
     OrderedJson json{{"kind", step_kind_name(step.kind)}, {"agent", step.agent}};
@@ -80,7 +88,7 @@ RunStep step_of(const OrderedJson &json) {
 OrderedJson run_json(const std::string &agent, const RunResult &result) {
     OrderedJson json{
         {"agent", agent}, {"answer", result.text}, {"end", run_end_name(result.end)}, {"pending", OrderedJson::array()}};
-    for (const ChatToolCall &call : result.pending) json["pending"].push_back(call_json(call));
+    for (const ChatToolCall &call : result.pending) json["pending"].push_back(pending_json(agent, call));
     json["steps"] = OrderedJson::array();
     for (const RunStep &step : result.steps) json["steps"].push_back(step_json(step));
     json["usage"] = {{"prompt_tokens", result.usage.prompt_tokens},

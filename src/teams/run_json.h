@@ -10,7 +10,8 @@
 
 namespace engram {
 
-// {"agent", "answer", "end", "pending": [{"id", "name", "arguments"}], "steps": […], "usage": {…}, "thinking"?, "warning"?}
+// {"agent", "answer", "end", "pending": [{"id", "agent", "name", "arguments"}], "steps": […], "usage": {…}, "thinking"?,
+// "warning"?}
 OrderedJson run_json(const std::string &agent, const RunResult &result);
 // {"kind", "agent", …}, with the steps of whoever the work was given to.
 OrderedJson step_json(const RunStep &step);
@@ -18,6 +19,8 @@ OrderedJson step_json(const RunStep &step);
 RunStep step_of(const OrderedJson &json);
 // An event's name and data: text, thinking, prefill, tool_begins, tool_progress, tool_ends; no name: nothing that a client needs.
 std::pair<std::string_view, OrderedJson> run_event_json(const RunEvent &event);
+// A call of RunResult::pending of a run of `agent`'s: as above.
+OrderedJson pending_json(const std::string &agent, const ChatToolCall &call);
 // A call's arguments as JSON, or as text when the model wrote something else.
 OrderedJson call_json(const ChatToolCall &call);
 

@@ -9,7 +9,7 @@
 namespace engram {
 namespace {
 
-const std::array<std::string, 2> kMigrations{R"(
+const std::array<std::string, 3> kMigrations{R"(
     CREATE TABLE notes (
         id INTEGER PRIMARY KEY,
         tenant TEXT NOT NULL,
@@ -49,6 +49,15 @@ const std::array<std::string, 2> kMigrations{R"(
         PRIMARY KEY (tenant, agent, remote)
     ) STRICT;
     CREATE TABLE identity (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), name TEXT NOT NULL) STRICT;
+)",
+                                             R"(
+    CREATE TABLE held_calls (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        call TEXT NOT NULL,
+        text TEXT NOT NULL,
+        UNIQUE (tenant, call)
+    ) STRICT;
 )"};
 
 // Each word in quotation marks, so that none of it is FTS5's own language.
@@ -117,6 +126,12 @@ Result<void> TeamStore::prepare() {
     ENGRAM_TRY(make(keep_remote_talk_,
                     "INSERT OR REPLACE INTO remote_talks (tenant, agent, agent_created_ms, remote, context, task)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+    ENGRAM_TRY(make(held_call_, "SELECT text FROM held_calls WHERE tenant = ?1 AND call = ?2"));
+    ENGRAM_TRY(make(keep_held_call_, "INSERT OR REPLACE INTO held_calls (tenant, call, text) VALUES (?1, ?2, ?3)"));
+    ENGRAM_TRY(make(forget_held_call_, "DELETE FROM held_calls WHERE tenant = ?1 AND call = ?2"));
+    ENGRAM_TRY(make(forget_oldest_,
+                    "DELETE FROM held_calls WHERE tenant = ?1 AND id NOT IN"
+                    " (SELECT id FROM held_calls WHERE tenant = ?1 ORDER BY id DESC LIMIT ?2)"));
     return read_identity();
 }
 
@@ -208,6 +223,27 @@ Result<RemoteTalk> TeamStore::remote_talk(const RemotePair &pair) {
 Result<void> TeamStore::keep_remote_talk(const RemotePair &pair, const RemoteTalk &talk) {
     const std::scoped_lock lock(mutex_);
     return keep_remote_talk_.run(pair.tenant, pair.agent, pair.agent_created_ms, pair.remote, talk.context, talk.task).finish();
+}
+
+Result<std::optional<std::string>> TeamStore::held_call(std::string_view tenant, std::string_view call) {
+    const std::scoped_lock lock(mutex_);
+    sqlite::Run run = held_call_.run(tenant, call);
+    ENGRAM_ASSIGN(const bool is_there, run.next());
+    if (!is_there) return std::optional<std::string>();
+    return std::optional(std::string(run.text(0)));
+}
+
+Result<void> TeamStore::keep_held_calls(std::string_view tenant, const std::map<std::string, std::string> &texts) {
+    const std::scoped_lock lock(mutex_);
+    ENGRAM_ASSIGN(auto transaction, sqlite::Transaction::begin(database_, sqlite::Transaction::Kind::write));
+    for (const auto &[call, text] : texts) ENGRAM_TRY(keep_held_call_.run(tenant, call, text).finish());
+    ENGRAM_TRY(forget_oldest_.run(tenant, kMaxHeldCalls).finish());
+    return transaction.commit();
+}
+
+Result<void> TeamStore::forget_held_call(std::string_view tenant, std::string_view call) {
+    const std::scoped_lock lock(mutex_);
+    return forget_held_call_.run(tenant, call).finish();
 }
 
 }  // namespace engram

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,6 +46,7 @@ struct RemotePair {
 inline constexpr std::size_t kMaxNoteTitleBytes = 200;
 inline constexpr std::size_t kMaxNoteBytes = 64UZ << 10U;
 inline constexpr std::size_t kMaxNotesOfTeam = 10'000;
+inline constexpr std::size_t kMaxHeldCalls = 10'000;  // of a tenant
 
 class TeamStore {
   public:
@@ -64,6 +66,12 @@ class TeamStore {
     Result<RemoteTalk> remote_talk(const RemotePair &pair);  // empty: there is none yet
     Result<void> keep_remote_talk(const RemotePair &pair, const RemoteTalk &talk);
 
+    // What is known of calls that wait for a person, or beside one that does (held_calls.h), by the calls' ids: any texts. Those
+    // of one `keep` are kept together. Beyond kMaxHeldCalls the tenant's oldest go.
+    Result<std::optional<std::string>> held_call(std::string_view tenant, std::string_view call);
+    Result<void> keep_held_calls(std::string_view tenant, const std::map<std::string, std::string> &texts);
+    Result<void> forget_held_call(std::string_view tenant, std::string_view call);
+
     // A name for this home that no other one has, made with the file: by it agents of different homes are told apart.
     const std::string &identity() const { return identity_; }
 
@@ -76,6 +84,7 @@ class TeamStore {
     std::mutex mutex_;
     sqlite::Database database_;
     sqlite::Statement count_, write_, read_, remove_, search_, last_, known_tools_, keep_tools_, remote_talk_, keep_remote_talk_;
+    sqlite::Statement held_call_, keep_held_call_, forget_held_call_, forget_oldest_;
     std::string identity_;
 };
 

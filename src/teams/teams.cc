@@ -18,7 +18,7 @@ Teams::Teams(std::unique_ptr<TeamStore> store, OtherServers servers, const std::
       remote_agents_(std::move(servers.agents), *store_),
       notes_(*store_),
       colleagues_(&remote_agents_),
-      runner_(joined({&tool_servers_, &notes_, &colleagues_}, sources)) {
+      runner_(joined({&tool_servers_, &notes_, &colleagues_}, sources), store_.get()) {
     colleagues_.set_runner(runner_);
 }
 

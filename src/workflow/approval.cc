@@ -4,6 +4,7 @@
 #include <format>
 
 #include "chat/bounded_json.h"
+#include "engram/teams.h"
 
 namespace engram::workflow {
 namespace {
@@ -27,7 +28,11 @@ OrderedJson arguments_json(const std::string &text) {
 std::string waiting_text(std::span<const ChatToolCall> calls) {
     OrderedJson list = OrderedJson::array();
     for (const ChatToolCall &call : calls) {
-        list.push_back({{"id", call.id}, {"name", call.name}, {"arguments", arguments_json(call.arguments)}});
+        OrderedJson one{{"id", call.id}};
+        if (const std::string_view whose = pending_agent(call.id); !whose.empty()) one["agent"] = whose;
+        one["name"] = call.name;
+        one["arguments"] = arguments_json(call.arguments);
+        list.push_back(std::move(one));
     }
     OrderedJson json = OrderedJson::object();
     json["calls"] = std::move(list);

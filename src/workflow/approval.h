@@ -12,7 +12,7 @@
 namespace engram::workflow {
 
 std::string waiting_text(std::span<const ChatToolCall> calls);  // a step's text while it waits
-OrderedJson calls_of(const StepRow &waiting);                   // a list of {"id", "name", "arguments"}
+OrderedJson calls_of(const StepRow &waiting);                   // a list of {"id", "agent" (a colleague's), "name", "arguments"}
 bool is_decided(const StepRow &waiting);
 std::map<std::string, bool> approvals_of(const StepRow &waiting);  // by the calls' ids; empty: nothing is decided
 

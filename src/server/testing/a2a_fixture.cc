@@ -128,15 +128,20 @@ std::string A2aTest::request(const std::string &method, const std::string &targe
 
 Result<RunResult> A2aTest::run(AgentManager &agents, const RunRequest &request, const RunSink &sink, std::stop_token stop) {
     const std::string text = request.messages.empty() ? "" : request.messages.front().content;
+    const auto waits = [](std::vector<std::string> ids) {
+        RunResult result{.end = RunEnd::approval};
+        for (std::string &id : ids)
+            result.pending.push_back({.id = std::move(id), .name = "erase", .arguments = R"({"file":"x"})"});
+        return result;
+    };
+    if (text.starts_with("approve both")) return waits({"pilot/call_1", "pilot/clerk/call_2"});
+    if (request.approvals.contains("pilot/clerk/call_2")) return RunResult{.text = "Both are decided."};
+    if (request.approvals.contains("pilot/call_1")) return waits({"pilot/clerk/call_2"});
     if (!request.approvals.empty()) {
         const auto decided = request.approvals.find("call_1");
         return RunResult{.text = decided != request.approvals.end() && decided->second ? "It was allowed." : "It was denied."};
     }
-    if (text.starts_with("approve")) {
-        RunResult result{.end = RunEnd::approval};
-        result.pending.push_back({.id = "call_1", .name = "erase", .arguments = R"({"file":"x"})"});
-        return result;
-    }
+    if (text.starts_with("approve")) return waits({"call_1"});
     if (text.starts_with("fail")) return fail(ErrorCode::engine, "the engine failed in this test");
     if (text.starts_with("wait")) {
         sink(RunAnswering{.agent = request.agent, .event = ChatStarted{.agent = request.agent, .prompt_tokens = 1}});
