@@ -2,7 +2,7 @@
 // what was decided about each, what came of it, what it waits for.
 //
 // The calls themselves are the transcript's last ones (docs/adr/0013); this is what must not be lost beside them
-// (docs/adr/0017-approvals-below.md). It is found by a call's id, which is nobody else's. Thread-safe.
+// (docs/adr/0018-approvals-below.md). It is found by a call's id, which is nobody else's. Thread-safe.
 #pragma once
 
 #include <map>
