@@ -180,17 +180,10 @@ std::size_t EngineThread::shareable(const TurnPlan &plan, const TurnPlan &other)
     return plan.grid == other.grid ? plan.grid.boundary_before(common) : common / plan.grid.block_tokens * plan.grid.block_tokens;
 }
 
-// Whether a sequence can begin with the first `shared` tokens of this one: as another name for the same cells, or, where it is
-// idle, in its place.
-bool EngineThread::can_begin_with(const Resident &resident, std::size_t shared) const {
-    if (shares_cells()) return true;
-    return !resident.running &&
-           (shared == resident.kv.size() || context_.can_cut(resident.sequence, static_cast<Position>(shared)));
-}
-
 // The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has in the context,
 // and no shorter than what it has in the store. Of equal ones one that runs: its cells need no room of their own.
 EngineThread::Source EngineThread::best_source(const Turn &turn, const Resident *own) const {
+    if (!shares_cells()) return {};
     if (turn.plan().load_only && turn.plan().stored_tokens.empty()) return {};  // there is nothing to bring back
     const std::vector<Token> &tokens = turn.plan().tokens;
     const std::size_t most = tokens.size() - 1;
@@ -202,7 +195,7 @@ EngineThread::Source EngineThread::best_source(const Turn &turn, const Resident 
         const std::size_t shared = std::min(common_prefix(resident->kv, tokens), most);
         if (shared < kLeastShared || shared <= in_context || shared < stored || shared < best.tokens) continue;
         if (shared == best.tokens && !resident->running) continue;
-        if (can_begin_with(*resident, shared)) best = {.resident = resident.get(), .tokens = shared};
+        best = {.resident = resident.get(), .tokens = shared};
     }
     return best;
 }

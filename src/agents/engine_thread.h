@@ -81,7 +81,6 @@ class EngineThread {
     };
     bool shares_cells() const { return context_.memory_class() == MemoryClass::attention; }  // a sequence can be cut anywhere
     Source best_source(const Turn &turn, const Resident *own) const;
-    bool can_begin_with(const Resident &resident, std::size_t shared) const;
     Resident *take_over(const Turn &turn, const Source &source);
     void share_cells(const Turn &turn, const Source &source, Resident &resident);
     void settle_sharing();

@@ -133,19 +133,17 @@ std::span<const float> Context::logits(std::size_t index) const {
 
 void Context::clear(SequenceId sequence) { llama_memory_seq_rm(memory_of_context(), sequence, -1, -1); }
 
-bool Context::can_cut(SequenceId sequence, Position from) const {
-    if (from <= 0 || from > last_position(sequence)) return true;
-    if (memory_class_ != MemoryClass::window) return memory_class_ == MemoryClass::attention;
-    return first_window_position(sequence) <= std::max<Position>(0, from - static_cast<Position>(window_));
-}
-
 bool Context::cut(SequenceId sequence, Position from) {
     if (from <= 0) {
         clear(sequence);
         return true;
     }
     if (from > last_position(sequence)) return true;
-    if (!can_cut(sequence, from)) return false;
+    if (memory_class_ != MemoryClass::attention && memory_class_ != MemoryClass::window) return false;
+    if (memory_class_ == MemoryClass::window) {
+        const Position needed = std::max<Position>(0, from - static_cast<Position>(window_));
+        if (first_window_position(sequence) > needed) return false;
+    }
     return llama_memory_seq_rm(memory_of_context(), sequence, from, -1);
 }
 

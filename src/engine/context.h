@@ -93,7 +93,6 @@ class Context {
     void clear(SequenceId sequence);
     // Removes positions from `from` on. False when the memory class can't (the sequence is then unchanged or must be restored).
     bool cut(SequenceId sequence, Position from);
-    bool can_cut(SequenceId sequence, Position from) const;
     // Another name for the same cells: metadata only.
     void share(SequenceId source, SequenceId target);
     Position last_position(SequenceId sequence) const;          // -1: empty
