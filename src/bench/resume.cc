@@ -63,10 +63,9 @@ class Lab {
                                                    posix_file_system(), system_clock(), &engine_codec()));
         ENGRAM_ASSIGN(lab->model, Model::load(model, nullptr, nullptr));
         ENGRAM_ASSIGN(lab->context, Context::create(*lab->model, lab->pool));
-        lab->engine = std::make_unique<EngineThread>(*lab->model, *lab->context, lab->store.get(),
-                                                     KvSettings{.block_tokens = options.storage.block_tokens,
-                                                                .checkpoint_tokens = options.storage.checkpoint_tokens,
-                                                                .weigh_restores = false});
+        lab->engine = std::make_unique<EngineThread>(
+            *lab->model, *lab->context, lab->store.get(),
+            KvSettings{.checkpoint_tokens = options.storage.checkpoint_tokens, .weigh_restores = false});
         return lab;
     }
 
@@ -81,6 +80,7 @@ class Lab {
     }
 
     Result<TurnEnd> run(TurnPlan plan) const {
+        plan.grid.block_tokens = options_.storage.block_tokens;
         const auto channel = std::make_shared<TurnChannel>();
         engine->submit(std::move(plan), channel, 0);
         for (;;) {
