@@ -100,24 +100,20 @@ TEST(McpClient, AFloodOfProgressIsBounded) {
     EXPECT_EQ(done.back(), 1000) << "the newest that isn't too large";
 }
 
-TEST(McpClient, ALineThatIsTooLongEndsIt) {
+// The tool makes the server misbehave, which ends the connection.
+void expect_given_up(const std::string &tool, const std::string &why) {
     const auto client = connected(python());
     ASSERT_NE(client, nullptr);
-    const auto reply = client->call({.name = "long"}, OrderedJson::object(), {}, {});
+    const auto reply = client->call({.name = tool}, OrderedJson::object(), {}, {});
     ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().message, "the tool server play doesn't answer: it sent a line of more than 16 MiB");
+    EXPECT_EQ(reply.error().message, "the tool server play doesn't answer: " + why);
     EXPECT_TRUE(client->broken());
 }
 
+TEST(McpClient, ALineThatIsTooLongEndsIt) { expect_given_up("long", "it sent a line of more than 16 MiB"); }
+
 // One that asks and asks, and reads nothing of what it is answered.
-TEST(McpClient, AServerThatDoesNotReadIsGivenUp) {
-    const auto client = connected(python());
-    ASSERT_NE(client, nullptr);
-    const auto reply = client->call({.name = "ask"}, OrderedJson::object(), {}, {});
-    ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().message, "the tool server play doesn't answer: it doesn't read what it is answered");
-    EXPECT_TRUE(client->broken());
-}
+TEST(McpClient, AServerThatDoesNotReadIsGivenUp) { expect_given_up("ask", "it doesn't read what it is answered"); }
 
 TEST(McpClient, AStoppedCallIsCancelledThere) {
     const auto client = connected(python());
