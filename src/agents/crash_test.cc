@@ -35,8 +35,9 @@ std::string hash_of(std::string_view text) {
     return std::format("{:016x}-{}", hash, text.size());
 }
 
-// No two agents begin alike, so that none finds KV that another one computed in other pieces (see compare_with_control).
-std::string system_prompt(const std::string &id) { return "You are agent " + id + ", and no other."; }
+// No two agents begin alike, so that none finds KV that another one computed in other pieces (see compare_with_control): neither
+// a block in the store nor, from some tokens on, cells of an agent in the context.
+std::string system_prompt(const std::string &id) { return hash_of(id) + " is the number of agent " + id + ", and of no other."; }
 
 class Random {
   public:
