@@ -109,7 +109,8 @@ TEST_P(AppendTest, ForksAnswerLikeTheOriginal) {
     EXPECT_EQ(b.tokens, say(*manager, "a", kQuestion, 40).tokens);
 }
 
-INSTANTIATE_TEST_SUITE_P(Classes, AppendTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba"),
+INSTANTIATE_TEST_SUITE_P(Classes, AppendTest,
+                         ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-windows", "tiny-lfm2", "tiny-mamba"),
                          [](const auto &tested) {
                              std::string name = tested.param;
                              std::ranges::replace(name, '-', '_');

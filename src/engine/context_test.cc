@@ -238,6 +238,17 @@ INSTANTIATE_TEST_SUITE_P(
         return name;
     });
 
+// Its states have a section of attention without layers, which isn't taken for a layout that is understood.
+TEST(Context, AModelOfWindowsAloneIsStoredAsWholeStates) {
+    const auto model = load_tiny(tiny_options("tiny-windows"));
+    ASSERT_NE(model, nullptr);
+    BufferPool pool{1ULL << 20};
+    const auto context = Context::create(*model, pool);
+    ASSERT_TRUE(context.has_value()) << context.error().message;
+    EXPECT_EQ(memory_class_name((*context)->memory_class()), "opaque");
+    EXPECT_NE((*context)->memory_class_note(), "");
+}
+
 // Computing threads that are left behind make those of later computations wait in the kernel at each step, as soon as there are
 // more than processors.
 TEST(Context, LeavesNoThreadsBehind) {

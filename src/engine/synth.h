@@ -19,8 +19,8 @@ struct SynthGeometry {
     std::string_view architecture;  // GGUF general.architecture
 };
 
-// tiny-llama (plain attention), tiny-gemma3 (sliding window of 32), tiny-lfm2 (short convolutions and attention), tiny-mamba
-// (recurrent only), tiny-qwen3, tiny-embedder (with pooling), tiny-thinker (plain
+// tiny-llama (plain attention), tiny-gemma3 (sliding window of 32), tiny-windows (nothing else), tiny-lfm2 (short convolutions
+// and attention), tiny-mamba (recurrent only), tiny-qwen3, tiny-embedder (with pooling), tiny-thinker (plain
 // attention, and a template with a switch for thinking); gemma3-270m, gemma3-1b, llama-1b, qwen3-0.6b.
 std::span<const SynthGeometry> synth_geometries();
 

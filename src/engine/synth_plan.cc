@@ -26,9 +26,10 @@ struct Shape {
 
 constexpr std::uint32_t kLarge = 32768;
 
-constexpr std::array<SynthGeometry, 11> kGeometries{{
+constexpr std::array<SynthGeometry, 12> kGeometries{{
     {"tiny-llama", "3 layers of plain attention, for tests", "llama"},
     {"tiny-gemma3", "7 layers, the sixth global, the others with a sliding window of 32, for tests", "gemma3"},
+    {"tiny-windows", "4 layers, all with a sliding window of 32, for tests", "gemma3"},
     {"tiny-lfm2", "6 layers, four short convolutions and two of attention, for tests", "lfm2"},
     {"tiny-mamba", "3 recurrent layers, for tests", "mamba"},
     {"tiny-qwen3", "3 layers of attention with normalised queries and keys, for tests", "qwen3"},
@@ -43,6 +44,7 @@ constexpr std::array<SynthGeometry, 11> kGeometries{{
 constexpr std::array<Shape, kGeometries.size()> kShapes{{
     {.kind = Kind::llama, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128},
     {.kind = Kind::gemma3, .layers = 7, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128, .window = 32},
+    {.kind = Kind::gemma3, .layers = 4, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128, .window = 32},
     {.kind = Kind::lfm2, .layers = 6, .width = 64, .heads = 2, .kv_heads = 1, .head_dim = 32, .inner = 128},
     {.kind = Kind::mamba, .layers = 3, .width = 64, .inner = 128},
     {.kind = Kind::qwen3, .layers = 3, .width = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 128},

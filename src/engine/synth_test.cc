@@ -104,7 +104,7 @@ class SynthTest : public ::testing::Test {
     std::filesystem::path folder_;
 };
 
-constexpr std::string_view kTiny[] = {"tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba", "tiny-qwen3"};
+constexpr std::string_view kTiny[] = {"tiny-llama", "tiny-gemma3", "tiny-windows", "tiny-lfm2", "tiny-mamba", "tiny-qwen3"};
 
 class TinySynthTest : public SynthTest, public ::testing::WithParamInterface<std::string_view> {};
 
