@@ -111,11 +111,7 @@ TEST_P(AppendTest, ForksAnswerLikeTheOriginal) {
 
 INSTANTIATE_TEST_SUITE_P(Classes, AppendTest,
                          ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-windows", "tiny-lfm2", "tiny-mamba"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 class ToolsTest : public ::testing::Test {
   protected:

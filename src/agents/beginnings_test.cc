@@ -244,11 +244,7 @@ TEST_P(BeginningsTest, AgentsThatAlternateKeepWhatTheyHaveRead) {
 
 INSTANTIATE_TEST_SUITE_P(Classes, BeginningsTest,
                          ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-windows", "tiny-lfm2", "tiny-mamba"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 // What begins alike and isn't a system prompt: in the context it is shared to the token, where sequences can be cut.
 TEST(Beginnings, OfWhatUsersSayAreSharedInTheContext) {

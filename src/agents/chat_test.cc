@@ -185,11 +185,7 @@ TEST_P(ChatTest, PromptAsItWillBeRead) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, ChatTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 class ChatDetailTest : public ChatTest {};
 INSTANTIATE_TEST_SUITE_P(Attention, ChatDetailTest, ::testing::Values("tiny-llama"));

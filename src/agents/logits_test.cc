@@ -74,11 +74,7 @@ TEST_P(LogitsAlongTest, MustFitIntoTheContext) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, LogitsAlongTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 }  // namespace
 }  // namespace engram

@@ -105,11 +105,7 @@ INSTANTIATE_TEST_SUITE_P(Types, LossyTest,
                                            Case{"tiny-llama", "q4_0", 18.0 / 64, 0.03F},
                                            Case{"tiny-gemma3", "q8_0", 34.0 / 64, 0.012F},
                                            Case{"tiny-gemma3", "q4_0", 18.0 / 64, 0.2F}),
-                         [](const auto &c) {
-                             std::string name = c.param.geometry + "_" + c.param.stored_type;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &c) { return test_name(c.param.geometry + "_" + c.param.stored_type); });
 
 TEST(LossyStorageTest, WhatTheContextHoldsInThatTypeIsStoredExactly) {
     TemporaryFolder home, exact_home;

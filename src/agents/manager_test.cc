@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -136,11 +135,7 @@ INSTANTIATE_TEST_SUITE_P(Classes, ExactnessTest,
                                            Case{"tiny-gemma3", "q8_0"}, Case{"tiny-gemma3", "q4_0"}, Case{"tiny-lfm2", "f16"},
                                            Case{"tiny-lfm2", "f32"}, Case{"tiny-lfm2", "bf16"}, Case{"tiny-lfm2", "q8_0"},
                                            Case{"tiny-lfm2", "q4_0"}, Case{"tiny-mamba", "f16"}, Case{"tiny-windows", "f16"}),
-                         [](const auto &tested) {
-                             std::string name = tested.param.geometry + "_" + tested.param.kv_type;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param.geometry + "_" + tested.param.kv_type); });
 
 class ManagerTest : public ::testing::Test {
   protected:

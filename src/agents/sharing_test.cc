@@ -205,11 +205,7 @@ TEST_P(FullContextTest, WhoGivesUpWhileAsideKeepsWhatWasSaid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, FullContextTest, ::testing::Values("tiny-llama", "tiny-gemma3", "tiny-lfm2", "tiny-mamba"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 }  // namespace
 }  // namespace engram

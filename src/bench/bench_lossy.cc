@@ -191,7 +191,9 @@ Result<void> run_lossy(const Lab &lab, const std::string &, Record &record) {
     if (model.empty()) return fail(ErrorCode::not_found, "this installation has no model of its own: name one with --model");
     record.configuration["model"] = model.filename().string();
     const auto work = lab.by_size<Work>({3, 8, 1, 1, "role"}, {24, 60, 2, 6}, {64, 60, 4, 0});
-    for (const std::string &type : std::vector<std::string>{"", "f16", "q8_0", "q4_0"}) {
+    // The context holds f16: stored as f16 it is exact, which a short run needn't show twice.
+    const std::vector<std::string> all{"", "f16", "q8_0", "q4_0"};
+    for (const std::string &type : lab.by_size(all, {"", "q8_0", "q4_0"}, all)) {
         const std::string name = type.empty() ? "exact" : type;
         ENGRAM_TRY(lab.part(record, name, [&](Record &part) { return measure_type(lab, model, type, name, work, part); }));
     }

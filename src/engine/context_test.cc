@@ -13,6 +13,7 @@ namespace engram {
 namespace {
 
 using testing::load_tiny;
+using testing::test_name;
 using testing::tiny_options;
 
 struct Case {
@@ -232,11 +233,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"tiny-gemma3", "f16", MemoryClass::window}, Case{"tiny-gemma3", "q8_0", MemoryClass::window},
                       Case{"tiny-gemma3", "f32", MemoryClass::window}, Case{"tiny-lfm2", "f16", MemoryClass::hybrid},
                       Case{"tiny-lfm2", "q8_0", MemoryClass::hybrid}, Case{"tiny-mamba", "f16", MemoryClass::recurrent}),
-    [](const auto &tested) {
-        std::string name = tested.param.geometry + "_" + tested.param.kv_type;
-        std::ranges::replace(name, '-', '_');
-        return name;
-    });
+    [](const auto &tested) { return test_name(tested.param.geometry + "_" + tested.param.kv_type); });
 
 // Its states have a section of attention without layers, which isn't taken for a layout that is understood.
 TEST(Context, AModelOfWindowsAloneIsStoredAsWholeStates) {

@@ -1,8 +1,6 @@
 // A local model under a suite. Its words mean nothing, so what is expected of it is what a control run of the same model said.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "agents/testing_manager.h"
 #include "eval/eval.h"
 
@@ -13,6 +11,7 @@ using engram::testing::filler;
 using engram::testing::must;
 using engram::testing::open_manager;
 using engram::testing::TemporaryFolder;
+using engram::testing::test_name;
 using engram::testing::tiny_manager;
 
 const std::string kTools = R"([{"type":"function","function":{"name":"get_weather"}}])";
@@ -113,11 +112,7 @@ TEST_P(LocalSubjectTest, ColdAnswersComeFromDiskAndAreTheSame) {
 // Not a window model: its cells lie in a ring, where depends on who was there before, and a random model's words on the last bits
 // (docs/adr/0005-window-cells-and-placement.md).
 INSTANTIATE_TEST_SUITE_P(Classes, LocalSubjectTest, ::testing::Values("tiny-llama", "tiny-lfm2", "tiny-mamba"),
-                         [](const auto &tested) {
-                             std::string name = tested.param;
-                             std::ranges::replace(name, '-', '_');
-                             return name;
-                         });
+                         [](const auto &tested) { return test_name(tested.param); });
 
 using LossyStorage = LocalSubjectTest;
 INSTANTIATE_TEST_SUITE_P(OneModel, LossyStorage, ::testing::Values("tiny-llama"), [](const auto &) { return "tiny_llama"; });

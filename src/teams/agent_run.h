@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engram/teams.h"
 #include "teams/held_calls.h"
 #include "teams/run_budget.h"
+#include "teams/tool_calls.h"
 
 namespace engram {
 
@@ -56,6 +58,7 @@ class AgentRun {
     bool all_may_be_made();
     void take_decisions();
     void make();
+    std::vector<PlannedCall> callable(std::set<std::string, std::less<>> &tried);
     ToolOutcome call(const ChatToolCall &call, const RunSink &sink);
     void take(const ChatToolCall &call, ToolOutcome outcome, double ms);
     void tell_what_was_not_made();

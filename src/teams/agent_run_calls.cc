@@ -7,7 +7,7 @@
 
 #include "chat/tool_call.h"
 #include "teams/agent_run.h"
-#include "teams/tool_calls.h"
+#include "teams/colleagues.h"
 
 namespace engram {
 namespace {
@@ -113,19 +113,32 @@ ToolOutcome AgentRun::call(const ChatToolCall &call, const RunSink &sink) {
     return tool->source->call(context, call);
 }
 
-// The open calls, but for those whose results are there already. Either all results are to be read next, or a person must decide.
-void AgentRun::make() {
+// The open calls that can be made now, side by side. Those whose results are there aren't made again, nor is any twice; and a
+// colleague gets one task at a time, since a second one would take it from the first where that has to wait.
+std::vector<PlannedCall> AgentRun::callable(std::set<std::string, std::less<>> &tried) {
     std::vector<PlannedCall> planned;
+    std::set<std::string, std::less<>> at_work;
     for (const ChatToolCall &one : open_) {
         if (held_[one.id].made) continue;
+        const std::string to = one.name == kDelegateTool ? delegation_of(one).to : std::string();
+        if (!to.empty() && !at_work.insert(to).second) continue;
+        if (!tried.insert(one.id).second) continue;
         planned.push_back({.call = one, .make = [this, &one](const RunSink &sink) {
                                ToolOutcome outcome = call(one, sink);
                                outcome.text = shortened(within_.agents, std::move(outcome.text), request_.limits.result_tokens);
                                return outcome;
                            }});
     }
-    std::vector<MadeCall> made = make_calls(planned, info_.id, sink_);
-    for (std::size_t i = 0; i < planned.size(); ++i) take(planned[i].call, std::move(made[i].outcome), made[i].ms);
+    return planned;
+}
+
+// The open calls, but for those whose results are there already. Either all results are to be read next, or a person must decide.
+void AgentRun::make() {
+    std::set<std::string, std::less<>> tried;
+    for (auto planned = callable(tried); !planned.empty(); planned = callable(tried)) {
+        std::vector<MadeCall> made = make_calls(planned, info_.id, sink_);
+        for (std::size_t i = 0; i < planned.size(); ++i) take(planned[i].call, std::move(made[i].outcome), made[i].ms);
+    }
     undecided_.clear();
     for (const ChatToolCall &one : open_) {
         if (held_[one.id].waits()) undecided_.append_range(held_[one.id].wait.calls);

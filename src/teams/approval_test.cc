@@ -1,6 +1,7 @@
 // Calls of colleagues that a person must allow: whoever gave them the work waits, and goes on with the decision.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -101,6 +102,23 @@ TEST(PendingAgent, IsWhoMakesTheCall) {
     EXPECT_EQ(pending_agent("pilot/call_1"), "pilot");
     EXPECT_EQ(pending_agent("pilot/clerk/call_1"), "clerk");
     EXPECT_EQ(pending_agent("/call_1"), "");
+}
+
+// The second task is given when the first is done, and doesn't take the colleague from what it waits for.
+TEST_F(ApprovalBelowTest, TwoTasksForOneColleagueAreDoneOneAfterTheOther) {
+    RunResult result = ask({give("pilot"), give("pilot")});
+    for (const int done : {0, 1}) {
+        EXPECT_EQ(result.end, RunEnd::approval);
+        ASSERT_EQ(result.pending.size(), 1U);
+        EXPECT_EQ(desk_.stamps, done);
+        EXPECT_EQ(said("pilot").size(), done * 4U + 2) << "nothing was said to it twice";
+        open();
+        result = decide({{result.pending[0].id, true}});
+    }
+    EXPECT_EQ(result.text, "So it is.");
+    EXPECT_EQ(desk_.stamps, 2);
+    EXPECT_EQ(said("pilot").size(), 8U);
+    EXPECT_EQ(std::ranges::count(said("chief"), "tool: pilot is done."), 2);
 }
 
 TEST_F(ApprovalBelowTest, TheCallThatGaveTheWorkWaitsAndGoesOn) {

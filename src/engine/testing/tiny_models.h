@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <format>
 #include <map>
@@ -44,6 +45,12 @@ inline std::filesystem::path tiny_model(const std::string &geometry, const std::
         if (!written) ADD_FAILURE() << written.error().message;
     }
     return file;
+}
+
+// What names a test of a geometry or type: only letters, digits and underscores may stand in it.
+inline std::string test_name(std::string parameter) {
+    std::ranges::replace(parameter, '-', '_');
+    return parameter;
 }
 
 inline ModelOptions tiny_options(const std::string &geometry, std::uint32_t context_tokens = 1024) {
