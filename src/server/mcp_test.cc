@@ -192,6 +192,9 @@ TEST_F(McpTest, WhatIsWrongWithACallTheModelReads) {
         const OrderedJson result = tool(name, arguments);
         EXPECT_TRUE(result.value("isError", false)) << name << " " << arguments << " " << result;
         EXPECT_FALSE(text_of(result).empty());
+        const std::string text = text_of(result);
+        const int expected = text.contains("there is no agent") ? 404 : text.contains("there is already") ? 409 : 400;
+        EXPECT_EQ(result["_meta"].value("engram/status", 0), expected) << name << " " << arguments << " " << result;
     }
     EXPECT_EQ(ask("tools/call", {{"name", "tell_agent"}}).error(), protocol::kRpcInvalidParams);
     EXPECT_EQ(ask("tools/call", {{"name", "ask_agent"}, {"arguments", 3}}).error(), protocol::kRpcInvalidParams);

@@ -246,6 +246,13 @@ Outcome delegate(const McpCall &call, const Field &arguments) {
     return Told{.text = run_text(result), .structured = std::move(structured)};
 }
 
+// Told to the model in words; for programs there is the status that it would have over HTTP.
+OrderedJson failure(const ApiError &error) {
+    OrderedJson result = mcp::tool_failure(error.message);
+    result["_meta"]["engram/status"] = http_status(error.kind);
+    return result;
+}
+
 // --- the table ---
 
 constexpr std::string_view kAgentSchema =
@@ -352,9 +359,9 @@ McpResult McpAgents::call_tool(const McpCall &call, const OrderedJson &params) {
     if (tool == kTools.end()) return rpc_fail(kRpcInvalidParams, std::format("there is no tool {}", name->substr(0, 128)));
     const OrderedJson arguments = body["arguments"].present() ? body["arguments"].json() : OrderedJson::object();
     if (!arguments.is_object()) return rpc_fail(kRpcInvalidParams, "arguments must be an object");
-    if (const auto known = check_names(*tool, arguments); !known) return mcp::tool_failure(known.error().message);
+    if (const auto known = check_names(*tool, arguments); !known) return failure(known.error());
     Outcome outcome = tool->call(call, Field(arguments));
-    if (!outcome) return mcp::tool_failure(outcome.error().message);
+    if (!outcome) return failure(outcome.error());
     return mcp::tool_result(outcome->text, std::move(outcome->structured));
 }
 

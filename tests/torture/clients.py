@@ -17,6 +17,7 @@ MOST_AGENTS = 5
 MOST_CONVERSATIONS = 3
 LONGEST_AGENT = 700  # tokens: then nobody talks to it any more, and it is deleted
 NOT_COMMITTED = "not committed"
+MCP = "2026-07-28"
 PAUSE_WHEN_DOWN_S = 0.1
 PAUSE_AFTER_REFUSAL_S = 0.03
 # Refusals after which it isn't known whether something has happened: the server failed in the middle.
@@ -187,6 +188,26 @@ class Client(threading.Thread):
         used = result["usage"]
         self.heard(agent, result["answer"], used["prompt_tokens"] + used["answer_tokens"], result["warning"])
         return None
+
+    def mcp_of_agent(self, draw):
+        agent, body = self.begin_turn(draw, "run")
+        if agent is None:
+            return "nothing"
+        result = self.tool("ask_agent", {"agent": agent.name, "message": body["prompt"], "max_tokens": body["max_tokens"]})
+        self.heard(agent, result["text"], result["prompt_tokens"] + result["answer_tokens"], result["warning"])
+        return None
+
+    def tool(self, name, arguments):
+        """What an MCP tool gives programs, asked without a session."""
+        body = {"jsonrpc": "2.0", "id": self.step, "method": "tools/call", "params": {
+            "name": name, "arguments": arguments,
+            "_meta": {"io.modelcontextprotocol/protocolVersion": MCP, "io.modelcontextprotocol/clientCapabilities": {}}}}
+        reply = self.call("POST", "/mcp", body, {"mcp-protocol-version": MCP, "mcp-method": "tools/call", "mcp-name": name,
+                                                 "accept": "application/json, text/event-stream"})
+        result = wire.rpc_result(reply)
+        if result.get("isError"):
+            raise wire.Refused(result["_meta"]["engram/status"], result["content"][0]["text"])
+        return result["structuredContent"]
 
     def chat_of_agent(self, draw):
         agent, body = self.begin_turn(draw, "chat")
@@ -502,8 +523,8 @@ ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic, "response
 
 # How often each is chosen, relative to the others.
 OPERATIONS = {
-    "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "chat_of_agent": 5, "batch": 4, "fork": 4,
-    "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
+    "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "mcp_of_agent": 4, "chat_of_agent": 5, "batch": 4,
+    "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
     "anthropic": 9, "responses": 9, "cancelled_chat": 5,
 }
 

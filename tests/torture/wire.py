@@ -131,6 +131,19 @@ class Stream:
         self.connection.close()
 
 
+def rpc_result(reply):
+    """The result of a JSON-RPC call, whether its response came alone or as the last event of a stream."""
+    texts = [reply.body.decode()]
+    if reply.headers.get("content-type", "").startswith("text/event-stream"):
+        texts = [line.removeprefix("data: ") for line in texts[0].splitlines() if line.startswith("data: ")]
+    responses = [message for message in map(json.loads, texts) if "id" in message]
+    if not responses:
+        raise Broken("the stream ended without a response")
+    if "error" in responses[-1]:
+        raise Refused(500, json.dumps(responses[-1]["error"]))
+    return responses[-1]["result"]
+
+
 def metrics(text):
     """Prometheus' text as {name: {labels: value}}."""
     found = {}
