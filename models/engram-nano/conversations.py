@@ -125,7 +125,7 @@ def segment(conversation, favoured=None):
         kinds.append(("no tool", 2))
     kind = random_.choices([name for name, _ in kinds], [weight * (4 if name == favoured else 1) for name, weight in kinds])[0]
     if kind == "tell":
-        c.tell_facts(random_.choice((1, 1, 2, 3)), lexicon.chance(0.6))
+        c.tell_facts(random_.choice((1, 1, 2, 3)), lexicon.chance(0.2))
     elif kind == "ask" and c.told:
         for _ in range(random_.randint(1, 3)):
             c.ask_fact()
@@ -135,7 +135,7 @@ def segment(conversation, favoured=None):
             c.exchange(ask(lexicon, drawn[0]), dont_know(drawn[0]))
     elif kind == "update" and c.told:
         key = lexicon.choice(list(c.told))
-        c.update_fact(key, lexicon.chance(0.6))
+        c.update_fact(key, lexicon.chance(0.2))
         if lexicon.chance(0.6):
             if lexicon.chance(0.4):
                 c.report(random_.randint(1, 4))

@@ -64,6 +64,19 @@ TELL_BACKWARD = ["{value} is {the}", "we have {value} as {the}", "we chose {valu
                  "you find {value} under {the}", "we went for {value} as {the}", "our choice was {value} as {the}", "I got {value} for {the}", "with {value} as {the} we go on"]
 TELL_OTHER = ["{the}: {value}", "{the}, that is {value}", "{the} = {value}", "{the} ({value})", "{the} - {value}", "for {the} we have {value}", "as {the} we took {value}",
               "for {the} they chose {value}", "as to {the}, it is {value}", "when it comes to {the}, think of {value}"]
+# Wordings are put together from these as well, so that it isn't a list that is learned.
+TELL_MODALS = ["should", "must", "shall", "would", "could", "may", "might", "can", "needs to", "has to", "is going to", "ought to", "is bound to", "is about to", "seems to",
+               "appears to", "is said to", "won't but", "is likely to", "had to"]
+TELL_INFINITIVES = ["be", "be", "be", "be", "become", "remain", "stay", "read", "equal", "turn into", "be called"]
+TELL_COPULAS = ["is", "is", "was", "has been", "had been", "got to be", "ends up as", "works out as", "comes out as", "stands at", "means", "goes by", "lies at", "amounts to", "ran to",
+                "is put down as", "is listed as", "was given as", "is written as", "was found to be", "was agreed as", "went to", "is simply", "is really", "is surely", "belongs to", "'s",
+                "is nothing but", "is none other than", "is the same as", "looks like", "gets"]
+TELL_ADVERBS = ["again", "today", "as always", "of course", "indeed", "in fact", "this time", "at last", "for good", "exactly", "now", "then"]
+TELL_WHO = ["we", "we", "we", "they", "I", "somebody", "the team", "everybody", "my boss", "the others", "people", "she", "he", "you", "both of us", "the office", "all"]
+TELL_CHOSE = ["agreed on", "ended with", "went with", "voted for", "decided for", "landed on", "opted for", "fixed", "booked", "named", "listed", "have", "put down", "filed", "proposed",
+              "accepted", "kept", "got", "marked", "entered", "confirmed", "approved", "suggested", "picked", "wanted", "found", "stick to", "stay with", "hold on to", "came to", "fell back on",
+              "count on", "insist on", "rely on", "work with", "wrote", "noted", "chose", "selected", "set", "gave", "use", "see", "call", "made", "took", "told me", "were given", "was told"]
+TELL_LINKS = ["as", "as", "as", "as", "for", "for", "to be", "being", "under", "when it comes to", "in the matter of", "where you asked for"]
 TELL_CORES_HELD_OUT = ["{the} is {value}", "{the} will be {value}", "we settled on {value} as {the}", "it turns out that {the} is {value}"]
 TELL_ENDINGS = ["", "", "", "", "", " Thanks.", " Please keep it in mind.", " Don't forget it.", " I will ask you later.", " Remember it well."]
 TELL_ENDINGS_HELD_OUT = ["", "", " You will need it.", " Keep it safe."]
@@ -78,6 +91,11 @@ UPDATE_CORES = ["{the} is now {value}", "{the} is {value} now", "{the} has chang
                 "they changed {the}, and it is {value}", "{the} got changed: {value}", "{the} moved to {value}", "after a change {the} is {value}",
                 "{the} is different, it is {value}", "{the} is not what it was: {value}", "they corrected {the}, so it is {value}", "today {the} is {value}",
                 "{the} is {value} at present", "{the} has a new value, {value}", "{the} had to change, it became {value}", "we have a new answer: {the} is {value}"]
+UPDATE_AUXILIARIES = ["was", "got", "has been", "had to be", "is being", "will get", "just got", "has just been", "were", "needed to be"]
+UPDATE_DONE = ["altered", "modified", "moved", "replaced", "revised", "corrected", "switched", "adapted", "edited", "renewed", "overruled", "amended", "swapped", "set anew", "exchanged",
+               "dropped", "put right", "reviewed"]
+UPDATE_JOINS = [" and", " and", ", so it", ", and it", ": it", ". It", ", it", " and so", " and then", ", which"]
+UPDATE_COPULAS = ["is", "is", "is", "is now", "became", "reads", "equals", "stands at", "should be", "must be", "says", "was made", "turned into"]
 UPDATE_CORES_HELD_OUT = ["{the} is now {value}", "{the} was changed and is {value}"]
 
 ASKS = ["what is {the}?", "what is {the}?", "what was {the}?", "tell me {the}.", "do you remember {the}?", "I forgot {the}. What is it?", "can you tell me {the}?",
@@ -145,16 +163,43 @@ def _sentence(opening, core, ending=""):
     return capital(text) + ending
 
 
+def _verb(lexicon):
+    """What stands between a key and its value: a wording of the list, or one put together."""
+    kind = lexicon.random.random()
+    if kind < 0.45:
+        return lexicon.choice(TELL_VERBS)
+    if kind < 0.75:
+        verb = f"{lexicon.choice(TELL_MODALS)} {lexicon.choice(TELL_INFINITIVES)}"
+    else:
+        verb = lexicon.choice(TELL_COPULAS)
+    return f"{verb} {lexicon.choice(TELL_ADVERBS)}" if lexicon.chance(0.25) else verb
+
+
+def _backward(lexicon):
+    """A core in which the value comes first."""
+    kind = lexicon.random.random()
+    if kind < 0.3:
+        return lexicon.choice(TELL_BACKWARD)
+    if kind < 0.45:
+        return f"{{value}} {_verb(lexicon)} {{the}}"
+    who = lexicon.first_name() if lexicon.chance(0.15) else lexicon.choice(TELL_WHO)
+    if kind < 0.85:
+        verb = lexicon.choice(TELL_CHOSE)
+    else:
+        verb = f"{lexicon.word(capital=False)} {lexicon.choice(('', 'on', 'for', 'with', 'to', 'up', 'in'))}".strip()
+    return f"{who} {verb} {{value}} {lexicon.choice(TELL_LINKS)} {{the}}"
+
+
 def _tell_core(lexicon):
     if lexicon.held_out:
         return lexicon.choice(TELL_CORES_HELD_OUT)
     kind = lexicon.random.random()
-    if kind < 0.15:  # nothing but the two, among words that mean nothing
+    if kind < 0.12:  # nothing but the two, among words that mean nothing
         between = lexicon.fillers(1, 4)
         return f"{{the}} {between} {{value}}" if lexicon.chance(0.5) else f"{lexicon.fillers(1, 2)} {{value}} {between} {{the}}"
-    if kind < 0.25:
+    if kind < 0.2:
         return lexicon.choice(TELL_OTHER)
-    core = lexicon.choice(TELL_BACKWARD) if kind < 0.65 else f"{{the}} {lexicon.choice(TELL_VERBS)} {{value}}"
+    core = _backward(lexicon) if kind < 0.52 else f"{{the}} {_verb(lexicon)} {{value}}"
     return core if core.startswith("{value}") else lexicon.choice(TELL_CLAUSES) + core
 
 
@@ -185,8 +230,10 @@ def tell_update(lexicon, key, value):
     if lexicon.invents(0.3):  # told as any other fact: what comes later holds
         return _pick(lexicon, UPDATE_OPENINGS, UPDATE_OPENINGS_HELD_OUT) + tell(lexicon, key, value)
     core = _pick(lexicon, UPDATE_CORES, UPDATE_CORES_HELD_OUT)
-    if lexicon.invents(0.2):  # some words between the two, whichever they are
-        core = f"{{the}} {lexicon.choice(TELL_VERBS)} {lexicon.fillers(1, 3)} {{value}}"
+    if lexicon.invents(0.3):
+        core = f"{{the}} {lexicon.choice(UPDATE_AUXILIARIES)} {lexicon.choice(UPDATE_DONE)}{lexicon.choice(UPDATE_JOINS)} {lexicon.choice(UPDATE_COPULAS)} {{value}}"
+    elif lexicon.invents(0.2):  # some words between the two, whichever they are
+        core = f"{{the}} {_verb(lexicon)} {lexicon.fillers(1, 3)} {{value}}"
     core = core.format(the=key.asked(), value=value)
     if lexicon.invents(SCRAMBLED):
         return capital(f"{_scrambled(lexicon, core)}.")

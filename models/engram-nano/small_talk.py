@@ -41,6 +41,14 @@ Which medicine helps against {illness}?|What should I invest my money in?|Explai
 How tall is {work}?|Sing a song about {thing}.|How many people live in {country}?|What is the best film of {year}?|Why is the sky blue?
 Give me a recipe with {thing}.|How do I learn {science}?|What do you think about politics in {country}?|Draw a picture of a {machine}.|Play a game with me.
 Can you fix my {machine}?|What is the square root of {n}?|Write an essay about {science}.|Do you believe in ghosts?|When was {work} built?
+Who made the first {machine}?|What makes {illness} worse?|How large is the {sky}?|What is {n} minus {n2}?|Why do birds sing?|How can I mend a {machine}?|Which food is common in {country}?
+Tell a story with a {machine} in it.|List some towns in {country}.|Draft a speech about {science}.|Which animals live in {country}?|Where does the name {country} come from?
+Who discovered {science}?|Why do people get {illness}?|Describe a {machine}.|How fast is a {machine}?|When did people begin with {science}?|What is {n} divided by {n2}?
+Say something in the language of {country}.|What colour is the {sky}?|How many {thing} are there in the world?|Count to {n}.|Spell the word {word}.|Is {n} a prime number?
+Give me the names of mountains in {country}.|Tell me about {work}.|How do fish breathe?|Why do dogs bark?|What do horses eat?|Why is water wet?|How deep is the sea?|How hot is the {sky}?
+Write a letter to a {machine}.|What came before {science}?|Can a {machine} fly?|Make a rhyme with {word}.|Which is larger, {n} or {n2}?|Add {n} and {n2}.|Who lives on the {sky}?
+Read {work} to me.|Why are {machine}s so expensive?|What is a {machine} made of?|How long does {illness} last?|Teach me {science}.|Do cats dream?|What do you know of {science}?
+Name a song about {country}.|Which {machine} is the best?|Why does a {machine} break?|How was {work} made?|What rhymes with {word}?|Compare {country} and {work}.
 """.replace("\n", "|").strip("|").split("|")
 OUTSIDE_HELD_OUT = """
 Which language do people speak in {country}?|How old is the {sky}?|Compose a letter about {science}.|What is {n} plus {n2}?|Why do cats purr?

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import corpus
-from model import Model, Shape
+from model import NARROW, WIDE, Model, Shape, fuse, widened
 
 SEED = 20261121
 
@@ -23,19 +23,28 @@ class Cycle:
     """In each cycle the rates rise, stay, and go down; it begins where the one before has arrived."""
     stages: list  # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away
     rate: float = 1
+    rounds: int = 1  # how often the stages come
+    shape: Shape = NARROW
     slowed: bool = True  # rope_frequencies
     context_weight: float = 0.0  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
+    newest: float = 0.0  # the cycle arrives at a running mean of its weights, in which each step's have this share; the rates don't go down then
+    kept: float = 0.0  # this share of the weights that it began with stays in the mean of those and the ones that it arrives at
 
     def steps(self):
-        return sum(steps for _, _, steps in self.stages)
+        return self.rounds * sum(steps for _, _, steps in self.stages)
 
 
+SHORT = [(512, 4096, 2), (1024, 8192, 1), (512, 4096, 1), (2048, 8192, 1), (512, 4096, 1), (1024, 8192, 1)]
+MIXED = [(512, 4096, 1), (1024, 8192, 1), (4096, 8192, 1), (512, 4096, 1), (2048, 8192, 1), (512, 4096, 1), (1024, 8192, 1)]
+FAR, FARTHEST = [(4096, 8192, 1)], [(8192, 8192, 1)]
 CYCLES = [
     Cycle([(256, 4096, 300), (512, 4096, 2200), (1024, 8192, 1000), (2048, 8192, 500), (4096, 8192, 300), (8192, 8192, 100)],
           slowed=False, context_weight=0.1),
     Cycle([(512, 4096, 1800), (1024, 8192, 700), (2048, 8192, 400), (4096, 8192, 220), (8192, 8192, 130)], slowed=False, context_weight=0.1),
     Cycle([(512, 4096, 1100), (1024, 8192, 450), (2048, 8192, 150), (4096, 8192, 80), (8192, 8192, 40)], rate=0.7),
     Cycle([(512, 4096, 1400), (1024, 8192, 500), (2048, 8192, 200), (4096, 8192, 80), (8192, 8192, 40)], rate=0.7),
+    Cycle(SHORT + FAR + SHORT + FARTHEST + SHORT + FAR, rate=0.5, rounds=49, shape=WIDE, kept=0.4),
+    Cycle(MIXED + FARTHEST + MIXED + FAR + MIXED + FAR, rate=0.25, rounds=35, shape=WIDE, newest=0.005, kept=0.2),
 ]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of a cycle's steps, at its end, in which the rates go down to a twentieth
@@ -45,18 +54,23 @@ CHECKPOINT_SECONDS = 300
 
 def plan():
     """(tokens of a sample, samples, context_weight) of each step."""
-    return [(length, n_tokens // length, cycle.context_weight) for cycle in CYCLES for length, n_tokens, steps in cycle.stages for _ in range(steps)]
+    return [(length, n_tokens // length, cycle.context_weight) for cycle in CYCLES for _ in range(cycle.rounds)
+            for length, n_tokens, steps in cycle.stages for _ in range(steps)]
 
 
 def place(step):
-    """The step's cycle, and the share of the full rates."""
+    """The cycle of a step, and how many of its steps came before."""
     for cycle in CYCLES:
-        n_steps = cycle.steps()
-        if step < n_steps:
-            break
-        step -= n_steps
-    left = min(1.0, (n_steps - step) / (n_steps * COOL_DOWN))
-    return cycle, cycle.rate * min(1.0, (step + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
+        if step < cycle.steps():
+            return cycle, step
+        step -= cycle.steps()
+    raise ValueError("no such step")
+
+
+def share_of_rates(cycle, before):
+    """Of the full rates, in the cycle's step with so many before it."""
+    left = 1.0 if cycle.newest else min(1.0, (cycle.steps() - before) / (cycle.steps() * COOL_DOWN))
+    return cycle.rate * min(1.0, (before + 1) / WARM_UP_STEPS) * (0.05 + 0.95 * left)
 
 
 def product_type():
@@ -90,10 +104,73 @@ def loss_of(model, tokens, wanted, slowed):
     return F.cross_entropy(model.logits(hidden, dtype), tokens[:, 1:][wanted])
 
 
-def save(path, model, steppers, step):
-    partial = path.with_suffix(".partial")
-    torch.save({"model": model.state_dict(), "optimizers": [s.state_dict() for s in steppers], "step": step, "shape": model.shape.asdict()}, partial)
-    os.replace(partial, path)
+def copied(weights):
+    return {name: values.clone() for name, values in weights.items()}
+
+
+def mix(mean, weights, share):
+    for name, values in weights.items():
+        mean[name].lerp_(values, share)
+
+
+class Training:
+    """The network, and what else goes on from step to step and lies in the checkpoint."""
+
+    def __init__(self, checkpoint):
+        self.checkpoint = checkpoint
+        state = torch.load(checkpoint) if checkpoint.exists() else None
+        self.step = state["step"] if state else 0
+        self.model = Model(Shape(**state["shape"]) if state else CYCLES[0].shape)
+        self.first = state["first"] if state else None  # the weights that the cycle began with, where it keeps some of them
+        self.mean = state["mean"] if state else None  # its running mean, where it has one
+        self.steppers = optimizers(self.model)
+        if state:
+            self.model.load_state_dict(state["model"])
+            for stepper, saved in zip(self.steppers, state["optimizers"]):
+                stepper.load_state_dict(saved)
+
+    def save(self):
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save({"model": self.model.state_dict(), "optimizers": [s.state_dict() for s in self.steppers], "step": self.step,
+                    "shape": self.model.shape.asdict(), "first": self.first, "mean": self.mean}, partial)
+        os.replace(partial, self.checkpoint)
+
+    def learn(self, tokens, wanted):
+        """One step. Returns the loss."""
+        cycle, before = place(self.step)
+        if before == 0:
+            self._begin(cycle)
+        for stepper, base in zip(self.steppers, (MATRIX_RATE, OTHER_RATE)):
+            for group in stepper.param_groups:
+                group["lr"] = base * share_of_rates(cycle, before)
+        loss = loss_of(self.model, tokens, wanted, cycle.slowed)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for stepper in self.steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        if cycle.newest:
+            mix(self.mean, self.model.state_dict(), cycle.newest)
+        self.step += 1
+        if before + 1 == cycle.steps() and (cycle.newest or cycle.kept):
+            self._end(cycle)
+        return loss.item()
+
+    def _begin(self, cycle):
+        if cycle.shape != self.model.shape:
+            torch.manual_seed(SEED)  # what is new is the same, whether or not the training was interrupted before
+            self.model = widened(self.model, cycle.shape)
+            self.steppers = optimizers(self.model)
+        self.first = copied(self.model.state_dict()) if cycle.kept else None
+        self.mean = copied(self.model.state_dict()) if cycle.newest else None
+
+    def _end(self, cycle):
+        weights = self.mean if cycle.newest else copied(self.model.state_dict())
+        if cycle.kept:
+            mix(weights, self.first, cycle.kept)
+        self.model.load_state_dict(weights)
+        self.first = self.mean = None
+        self.steppers = optimizers(self.model)
 
 
 def main():
@@ -102,45 +179,28 @@ def main():
     arguments.add_argument("--minutes", type=float, default=math.inf)
     options = arguments.parse_args()
     torch.manual_seed(SEED)
+    fuse()
     steps = plan()
-    model = Model(Shape())
-    steppers = optimizers(model)
-    checkpoint = options.folder / "checkpoint.pt"
-    step = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        model.load_state_dict(state["model"])
-        for stepper, saved in zip(steppers, state["optimizers"]):
-            stepper.load_state_dict(saved)
-        step = state["step"]
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters; step {step} of {len(steps)}", flush=True)
+    training = Training(options.folder / "checkpoint.pt")
+    parameters = sum(p.numel() for p in training.model.parameters()) / 1e6
+    print(f"{parameters:.2f} million parameters; step {training.step} of {len(steps)}", flush=True)
     started = saved_at = time.monotonic()
     average, n_tokens = None, 0
-    for tokens, wanted in corpus.batches(options.folder / "tokenizer.model", steps, step):
-        cycle, rate = place(step)
-        for stepper, base in zip(steppers, (MATRIX_RATE, OTHER_RATE)):
-            for group in stepper.param_groups:
-                group["lr"] = base * rate
-        loss = loss_of(model, torch.from_numpy(tokens), torch.from_numpy(wanted), cycle.slowed)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for stepper in steppers:
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-        step += 1
+    for tokens, wanted in corpus.batches(options.folder / "tokenizer.model", steps, training.step):
+        loss = training.learn(torch.from_numpy(tokens), torch.from_numpy(wanted))
         n_tokens += wanted.size
-        average = loss.item() if average is None else 0.95 * average + 0.05 * loss.item()
+        average = loss if average is None else 0.95 * average + 0.05 * loss
         now = time.monotonic()
-        if step % 10 == 0:
-            line = f"step {step} length {steps[step - 1][0]} loss {average:.4f} {n_tokens / (now - started):.0f} tokens/s"
+        if training.step % 10 == 0:
+            line = f"step {training.step} length {steps[training.step - 1][0]} loss {average:.4f} {n_tokens / (now - started):.0f} tokens/s"
             print(line, flush=True)
             with open(options.folder / "log.txt", "a") as log:
                 log.write(line + "\n")
-        if now - saved_at > CHECKPOINT_SECONDS or step == len(steps):
-            save(checkpoint, model, steppers, step)
+        if now - saved_at > CHECKPOINT_SECONDS or training.step == len(steps):
+            training.save()
             saved_at = now
         if now - started > options.minutes * 60:
-            save(checkpoint, model, steppers, step)
+            training.save()
             break
 
 

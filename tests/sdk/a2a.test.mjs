@@ -49,7 +49,7 @@ for (const transport of ["JSONRPC", "HTTP+JSON"]) {
     test("a message becomes a task with an answer, and the task is found again", async () => {
       const task = await client.sendMessage(message("The port of server Kestrel is 8471."));
       assert.equal(state(task), "TASK_STATE_COMPLETED");
-      assert.match(text(task), /8471/);
+      assert.match(text(task), /^Noted\./);
       assert.equal(task.history.length, 1);
       const again = await client.getTask({ id: task.id });
       assert.deepEqual(again, task);
