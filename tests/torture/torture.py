@@ -62,7 +62,8 @@ class World:
 
     def overheard(self, where, text, allowed):
         for word in self.secrets.leaked(text, allowed):
-            self.record.finding("leak", f"{where} says {word!r}, which was told to somebody else: {text!r}")
+            own = ", ".join(sorted(allowed)) or "nothing"
+            self.record.finding("leak", f"{where} says {word!r}, which was told to somebody else (and {own} to it): {text!r}")
 
     # --- clients work between rounds' beginnings and ends ---
 

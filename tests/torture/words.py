@@ -11,7 +11,8 @@ THINGS = ("server Kestrel", "server Heron", "project Lantern", "project Quarry")
 
 
 def code_word(draw):
-    return "".join(draw.choice(SYLLABLES) for _ in range(4))
+    """Of different syllables: a small model that goes round in circles over one of its own (zahexhexhexhex…) spells nobody else's."""
+    return "".join(draw.sample(SYLLABLES, 4))
 
 
 def filler(draw, sentences):
