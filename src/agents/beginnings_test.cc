@@ -17,8 +17,8 @@ constexpr std::size_t kAgents = 16;
 constexpr std::uint32_t kBlock = 256;
 
 const std::string &system_text() {
-    static const std::string text = "You are one of many. " + filler(800, 7);
-    return text;
+    static const std::string kText = "You are one of many. " + filler(800, 7);
+    return kText;
 }
 
 std::string id_of(std::size_t i) { return "a" + std::to_string(i); }

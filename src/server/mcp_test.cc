@@ -47,8 +47,8 @@ class McpTest : public ::testing::Test {
         std::string type, session;
         std::vector<OrderedJson> messages;  // the last one is the response
         const OrderedJson &json() const {
-            static const OrderedJson none;
-            return messages.empty() ? none : messages.back();
+            static const OrderedJson kNone;
+            return messages.empty() ? kNone : messages.back();
         }
         OrderedJson result() const { return json().value("result", OrderedJson()); }
         std::int64_t error() const { return json().contains("error") ? json()["error"]["code"].get<std::int64_t>() : 0; }
