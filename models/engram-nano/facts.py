@@ -91,7 +91,7 @@ UPDATE_CORES = ["{the} is now {value}", "{the} is {value} now", "{the} has chang
                 "they changed {the}, and it is {value}", "{the} got changed: {value}", "{the} moved to {value}", "after a change {the} is {value}",
                 "{the} is different, it is {value}", "{the} is not what it was: {value}", "they corrected {the}, so it is {value}", "today {the} is {value}",
                 "{the} is {value} at present", "{the} has a new value, {value}", "{the} had to change, it became {value}", "we have a new answer: {the} is {value}"]
-UPDATE_AUXILIARIES = ["was", "got", "has been", "had to be", "is being", "will get", "just got", "has just been", "were", "needed to be"]
+UPDATE_AUXILIARIES = ["was", "got", "has been", "had to be", "is being", "shall get", "just got", "has just been", "were", "needed to be"]
 UPDATE_DONE = ["altered", "modified", "moved", "replaced", "revised", "corrected", "switched", "adapted", "edited", "renewed", "overruled", "amended", "swapped", "set anew", "exchanged",
                "dropped", "put right", "reviewed"]
 UPDATE_JOINS = [" and", " and", ", so it", ", and it", ": it", ". It", ", it", " and so", " and then", ", which"]

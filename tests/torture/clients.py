@@ -17,7 +17,7 @@ MOST_AGENTS = 5
 MOST_CONVERSATIONS = 3
 LONGEST_AGENT = 700  # tokens: then nobody talks to it any more, and it is deleted
 NOT_COMMITTED = "not committed"
-MCP = "2026-07-28"
+MCP_VERSION = "2026-07-28"
 PAUSE_WHEN_DOWN_S = 0.1
 PAUSE_AFTER_REFUSAL_S = 0.03
 # Refusals after which it isn't known whether something has happened: the server failed in the middle.
@@ -201,8 +201,8 @@ class Client(threading.Thread):
         """What an MCP tool gives programs, asked without a session."""
         body = {"jsonrpc": "2.0", "id": self.step, "method": "tools/call", "params": {
             "name": name, "arguments": arguments,
-            "_meta": {"io.modelcontextprotocol/protocolVersion": MCP, "io.modelcontextprotocol/clientCapabilities": {}}}}
-        reply = self.call("POST", "/mcp", body, {"mcp-protocol-version": MCP, "mcp-method": "tools/call", "mcp-name": name,
+            "_meta": {"io.modelcontextprotocol/protocolVersion": MCP_VERSION, "io.modelcontextprotocol/clientCapabilities": {}}}}
+        reply = self.call("POST", "/mcp", body, {"mcp-protocol-version": MCP_VERSION, "mcp-method": "tools/call", "mcp-name": name,
                                                  "accept": "application/json, text/event-stream"})
         result = wire.rpc_result(reply)
         if result.get("isError"):
