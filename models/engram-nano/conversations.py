@@ -162,8 +162,9 @@ def segment(conversation, favoured=None):
             c.exchange(tool.request()[0], NO_TOOL)
 
 
-def draw_conversation(seed, n_tokens, held_out=False):
-    """A conversation of at least about n_tokens tokens; held_out: of words that training never sees."""
+def draw_conversation(seed, n_tokens, held_out=False, focus=None):
+    """A conversation of at least about n_tokens tokens; held_out: of words that training never sees; focus: a kind of segment that comes often
+    ("tool" with two tools or more)."""
     random_ = random.Random(seed)
     lexicon = Lexicon(random_, held_out)
     role = None
@@ -171,11 +172,13 @@ def draw_conversation(seed, n_tokens, held_out=False):
         role = roles.draw_role(lexicon)
         if role.kind == "coordinator" or lexicon.chance(0.3):
             roles.add_colleagues(lexicon, role)
-    tools = draw_tools(lexicon, random_.randint(1, 4 if n_tokens > 400 else 2)) if lexicon.chance(0.4) else []
+    tools = []
+    if focus == "tool" or lexicon.chance(0.4):
+        tools = draw_tools(lexicon, random_.randint(2 if focus == "tool" else 1, 4 if n_tokens > 400 else 2))
     conversation = Conversation(lexicon, role, tools, n_subjects=random_.randint(3, max(12, n_tokens // 150)))
     conversation.n_chars += len(json.dumps(conversation.schemas()))
-    long_reports = lexicon.chance(0.4 if n_tokens > 700 else 0.1)
-    favoured = lexicon.choice(FAVOURED) if lexicon.chance(0.4) else None
+    long_reports = not focus and lexicon.chance(0.4 if n_tokens > 700 else 0.1)
+    favoured = focus or (lexicon.choice(FAVOURED) if lexicon.chance(0.4) else None)
     while not conversation.messages or conversation.n_chars < n_tokens * CHARS_PER_TOKEN:
         if long_reports and lexicon.chance(0.25):
             conversation.report(random_.randint(8, 25))

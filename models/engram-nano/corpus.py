@@ -6,12 +6,15 @@ processes of their own.
 import multiprocessing
 import os
 import random
+from dataclasses import dataclass
 
 import numpy
 import sentencepiece
 
 from conversations import draw_conversation, template
 from lexicon import use_pieces
+
+FOCUSES = (None, "tool", None, "summary", None, "tool", None, "update")
 
 
 class Encoder:
@@ -22,24 +25,15 @@ class Encoder:
         self.start = self.tokenizer.piece_to_id("<|im_start|>")
         self.end = self.tokenizer.piece_to_id("<|im_end|>")
         self.assistant = self.tokenizer.encode("<|im_start|>assistant\n")
+        self.close = self.tokenizer.encode("a<|im_end|>\n")[-2:]
 
     def render(self, conversation):
         return self.template.render(messages=conversation.messages, tools=conversation.schemas(), add_generation_prompt=False)
 
-    def sample(self, seed, length, context_weight=0.0):
-        """(tokens, targets' weights): `length` + 1 tokens, and for each of the last `length` whether it is to be predicted."""
-        tokens = numpy.empty(0, dtype=numpy.int64)
-        attempt = 0
-        while len(tokens) <= length:  # too short (rare): another conversation goes on the end
-            text = self.render(draw_conversation(seed * 8 + attempt, length + 1 - len(tokens)))
-            tokens = numpy.concatenate([tokens, numpy.array(self.tokenizer.encode(text), dtype=numpy.int64)])
-            attempt += 1
-        tokens = tokens[: length + 1]
-        own = self._own(tokens)
-        context = numpy.random.default_rng(seed).random(length) < context_weight
-        return tokens, own[1:] | context
+    def tokens(self, conversation):
+        return self.tokenizer.encode(self.render(conversation))
 
-    def _own(self, tokens):
+    def own(self, tokens):
         """True for what the assistant writes, its end of turn included."""
         own = numpy.zeros(len(tokens), dtype=bool)
         n = len(self.assistant)
@@ -50,23 +44,53 @@ class Encoder:
         return own
 
 
+@dataclass(frozen=True)
+class Batch:
+    tokens: numpy.ndarray  # [n, length + 1]
+    wanted: numpy.ndarray  # [n, length]: whether each token but the first is to be predicted
+    middle: numpy.ndarray | None = None  # [rows, tokens]: what stands, one row behind the other, between
+    seam: int = 0  # the first `seam` tokens of each of the n and the others
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A kind of sample: whole conversations."""
+    length: int
+    n: int
+    context_weight: float = 0.0  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
+    focused: bool = False  # every other one on what needs it (draw_conversation)
+
+    def draw(self, encoder, seed):
+        samples = [self._sample(encoder, seed * 64 + i, FOCUSES[i % len(FOCUSES)] if self.focused else None) for i in range(self.n)]
+        return Batch(numpy.stack([tokens for tokens, _ in samples]), numpy.stack([wanted for _, wanted in samples]))
+
+    def _sample(self, encoder, seed, focus):
+        tokens = numpy.empty(0, dtype=numpy.int64)
+        attempt = 0
+        while len(tokens) <= self.length:  # too short (rare): another conversation goes on the end
+            conversation = draw_conversation(seed * 8 + attempt, self.length + 1 - len(tokens), focus=focus)
+            tokens = numpy.concatenate([tokens, numpy.array(encoder.tokens(conversation), dtype=numpy.int64)])
+            attempt += 1
+        tokens = tokens[: self.length + 1]
+        context = numpy.random.default_rng(seed).random(self.length) < self.context_weight
+        return tokens, encoder.own(tokens)[1:] | context
+
+
 def _work(tokenizer_file, jobs, out):
     os.nice(1)
     encoder = Encoder(tokenizer_file)
-    for length, seeds, context_weight in iter(jobs.get, None):
-        samples = [encoder.sample(seed, length, context_weight) for seed in seeds]
-        out.put((numpy.stack([tokens for tokens, _ in samples]), numpy.stack([wanted for _, wanted in samples])))
+    for kind, seed in iter(jobs.get, None):
+        out.put(kind.draw(encoder, seed))
 
 
 def batches(tokenizer_file, plan, first):
-    """Yields (tokens [n, length + 1], wanted [n, length]) for the steps of `plan` ((length, n, context_weight) for each step) from step `first` on."""
+    """Yields what each step of `plan` (Whole or Far) draws, from step `first` on."""
     context = multiprocessing.get_context("spawn")
     jobs, out = context.Queue(), context.Queue(maxsize=4)
     worker = context.Process(target=_work, args=(tokenizer_file, jobs, out), daemon=True)
     worker.start()
     for step in range(first, len(plan)):
-        length, n, context_weight = plan[step]
-        jobs.put((length, [step * 64 + i for i in range(n)], context_weight))
+        jobs.put((plan[step], step))
     jobs.put(None)
     for _ in range(first, len(plan)):
         yield out.get()

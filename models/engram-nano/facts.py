@@ -199,7 +199,7 @@ def _tell_core(lexicon):
         return f"{{the}} {between} {{value}}" if lexicon.chance(0.5) else f"{lexicon.fillers(1, 2)} {{value}} {between} {{the}}"
     if kind < 0.2:
         return lexicon.choice(TELL_OTHER)
-    core = _backward(lexicon) if kind < 0.52 else f"{{the}} {_verb(lexicon)} {{value}}"
+    core = _backward(lexicon) if kind < 0.2 + 0.8 * lexicon.backward else f"{{the}} {_verb(lexicon)} {{value}}"
     return core if core.startswith("{value}") else lexicon.choice(TELL_CLAUSES) + core
 
 

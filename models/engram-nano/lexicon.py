@@ -156,11 +156,13 @@ def use_pieces(pieces):
 
 
 class Lexicon:
-    """Draws names and values with `random` (a random.Random). held_out: from the parts that training never sees."""
+    """Draws names and values with `random` (a random.Random). held_out: from the parts that training never sees; backward: the share of the
+    facts, in training, that are told value first."""
 
-    def __init__(self, random, held_out=False):
+    def __init__(self, random, held_out=False, backward=0.4):
         self.random = random
         self.held_out = held_out
+        self.backward = backward
         self.first = self._part(FIRST_NAMES, FIRST_HELD_OUT)
         self.last = self._part(LAST_NAMES, LAST_HELD_OUT)
         self.places = self._part(PLACES, PLACES_HELD_OUT)

@@ -13,6 +13,7 @@ export OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE=1
 sleef=/usr/lib/x86_64-linux-gnu/libsleef.so.3
 [ ! -e $sleef ] || export LD_PRELOAD=$sleef
 [ -e "$work/tokenizer.model" ] || python3 "$here/tokenizer.py" "$work"
+python3 "$here/training_test.py"
 python3 "$here/train.py" "$work"
 python3 "$here/export.py" "$work" "$work/engram-nano.gguf"
 python3 "$here/suite.py" "$work/tokenizer.model" "$work"

@@ -67,39 +67,44 @@ def rope_scale(shape):
 
 
 class CausalAttention(torch.autograd.Function):
-    """softmax(q kᵀ) v of queries [n, n_head_kv, groups, length, n_head_dim] that are scaled already, keys and values [n, n_head_kv, length,
-    n_head_dim]. Query heads that share a key head attend in one product, and what lies after a chunk of queries is never computed. The
-    gradient is written out: PyTorch's own took 1.6 times as long over the same parts, its fused attention twenty times (2.14, with AMX)."""
+    """softmax(q kᵀ) v of queries [n, n_head_kv, groups, length, n_head_dim] that are scaled already, keys and values [n, n_head_kv, total,
+    n_head_dim]; the queries are the last tokens'. Keys and values from fixed[0] up to fixed[1] get no gradient. Query heads that share a
+    key head attend in one product, and what lies after a chunk of queries is never computed. The gradient is written out: PyTorch's own
+    took 1.6 times as long over the same parts, its fused attention twenty times (2.14, with AMX)."""
 
     @staticmethod
-    def forward(context, q, k, v):
+    def forward(context, q, k, v, fixed=(0, 0)):
         groups, length = q.shape[2:4]
+        before = k.shape[2] - length
         out = torch.empty_like(q)
         parts = []
         mask = torch.full((QUERY_CHUNK, QUERY_CHUNK), float("-inf"), dtype=q.dtype).triu(1)
         for at in range(0, length, QUERY_CHUNK):
             end = min(at + QUERY_CHUNK, length)
-            scores = q[:, :, :, at:end].flatten(2, 3) @ k[:, :, :end].transpose(-1, -2)
-            scores.unflatten(2, (groups, end - at))[..., at:] += mask[: end - at, : end - at]
+            scores = q[:, :, :, at:end].flatten(2, 3) @ k[:, :, : before + end].transpose(-1, -2)
+            scores.unflatten(2, (groups, end - at))[..., before + at :] += mask[: end - at, : end - at]
             parts.append(scores.softmax(-1))
-            out[:, :, :, at:end] = (parts[-1] @ v[:, :, :end]).unflatten(2, (groups, end - at))
+            out[:, :, :, at:end] = (parts[-1] @ v[:, :, : before + end]).unflatten(2, (groups, end - at))
         context.save_for_backward(q, k, v, *parts)
+        context.fixed = fixed
         return out
 
     @staticmethod
     def backward(context, d_out):
         q, k, v, *parts = context.saved_tensors
         groups, length = q.shape[2:4]
+        before = k.shape[2] - length
         d_q, d_k, d_v = torch.empty_like(q), torch.zeros(k.shape), torch.zeros(v.shape)
         for i, part in enumerate(parts):
             at = i * QUERY_CHUNK
             end = min(at + QUERY_CHUNK, length)
-            d = d_out[:, :, :, at:end].flatten(2, 3)
-            d_v[:, :, :end] += part.transpose(-1, -2) @ d
-            d_scores = torch.ops.aten._softmax_backward_data(d @ v[:, :, :end].transpose(-1, -2), part, -1, part.dtype)
-            d_q[:, :, :, at:end] = (d_scores @ k[:, :, :end]).unflatten(2, (groups, end - at))
-            d_k[:, :, :end] += d_scores.transpose(-1, -2) @ q[:, :, :, at:end].flatten(2, 3)
-        return d_q, d_k.to(k.dtype), d_v.to(v.dtype)
+            queries, d = q[:, :, :, at:end].flatten(2, 3), d_out[:, :, :, at:end].flatten(2, 3)
+            d_scores = torch.ops.aten._softmax_backward_data(d @ v[:, :, : before + end].transpose(-1, -2), part, -1, part.dtype)
+            d_q[:, :, :, at:end] = (d_scores @ k[:, :, : before + end]).unflatten(2, (groups, end - at))
+            for learned in (slice(0, context.fixed[0]), slice(context.fixed[1], before + end)):
+                d_v[:, :, learned] += part[..., learned].transpose(-1, -2) @ d
+                d_k[:, :, learned] += d_scores[..., learned].transpose(-1, -2) @ queries
+        return d_q, d_k.to(k.dtype), d_v.to(v.dtype), None
 
 
 def normalised(x, weight, eps, dtype):
@@ -145,20 +150,32 @@ class Block(nn.Module):
         self.ffn_up = nn.Linear(s.n_embd, s.n_ff, bias=False)
         self.ffn_down = nn.Linear(s.n_ff, s.n_embd, bias=False)
 
-    def attention(self, x, cos, sin):
+    def keys_and_values(self, x, cos, sin):
+        """[n, n_head_kv, length, n_head_dim] each, of normalised states [n, length, n_embd]."""
+        s = self.shape
+        split = (*x.shape[:2], s.n_head_kv, s.n_head_dim)
+        k = placed(self.attn_k(x).view(split), self.attn_k_norm.weight, s.norm_eps, cos, sin)
+        return k.transpose(1, 2).contiguous(), self.attn_v(x).view(split).transpose(1, 2).contiguous()
+
+    def attention(self, x, cos, sin, seam, middle):
         s = self.shape
         n, length, _ = x.shape
         q = self.attn_q(x).view(n, length, s.n_head, s.n_head_dim)
         q = placed(q, self.attn_q_norm.weight * s.n_head_dim**-0.5, s.norm_eps, cos, sin)
         q = q.view(n, length, s.n_head_kv, s.n_head // s.n_head_kv, s.n_head_dim).permute(0, 2, 3, 1, 4)
-        k = self.attn_k(x).view(n, length, s.n_head_kv, s.n_head_dim)
-        k = placed(k, self.attn_k_norm.weight, s.norm_eps, cos, sin).transpose(1, 2)
-        v = self.attn_v(x).view(n, length, s.n_head_kv, s.n_head_dim).transpose(1, 2)
-        mixed = CausalAttention.apply(q.contiguous(), k.contiguous(), v.contiguous()).permute(0, 3, 1, 2, 4)
-        return self.attn_output(mixed.reshape(n, length, -1))
+        k, v = self.keys_and_values(x, cos, sin)
+        if middle is None:
+            mixed = CausalAttention.apply(q.contiguous(), k, v)
+        else:
+            n_middle = middle[0].shape[2]
+            first = CausalAttention.apply(q[:, :, :, :seam].contiguous(), k[:, :, :seam].contiguous(), v[:, :, :seam].contiguous())
+            k, v = (torch.cat([own[:, :, :seam], between.expand(n, -1, -1, -1), own[:, :, seam:]], 2) for own, between in zip((k, v), middle))
+            last = CausalAttention.apply(q[:, :, :, seam:].contiguous(), k, v, (seam, seam + n_middle))
+            mixed = torch.cat([first, last], 3)
+        return self.attn_output(mixed.permute(0, 3, 1, 2, 4).reshape(n, length, -1))
 
-    def forward(self, x, cos, sin, dtype):
-        x = x + self.attention(self.attn_norm(x, dtype), cos, sin)
+    def forward(self, x, cos, sin, dtype, seam=0, middle=None):
+        x = x + self.attention(self.attn_norm(x, dtype), cos, sin, seam, middle)
         h = self.ffn_norm(x, dtype)
         return x + self.ffn_down(gated(self.ffn_gate(h), self.ffn_up(h)))
 
@@ -236,15 +253,36 @@ class Model(nn.Module):
         self.output_norm = Norm(shape.n_embd, shape.norm_eps)
         seed_circuits(self)
 
-    def forward(self, tokens, slowed=True, dtype=torch.bfloat16):
-        """Hidden states [n, length, n_embd] (32 bits) of tokens [n, length]; matrices are multiplied in `dtype`."""
-        length = tokens.shape[1]
-        angles = torch.arange(length)[:, None] * rope_frequencies(self.shape, slowed)
-        cos, sin = angles.cos()[:, None], angles.sin()[:, None]
-        x = self.token_embd(tokens)
-        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            for block in self.blk:
+    def rotation(self, places, slowed):
+        angles = places[..., None] * rope_frequencies(self.shape, slowed)
+        return angles.cos().unsqueeze(-2), angles.sin().unsqueeze(-2)
+
+    @torch.no_grad()
+    def read(self, rows, first, slowed, dtype):
+        """Keys and values [1, n_head_kv, all tokens, n_head_dim] of each block, of rows of tokens [n, length] that stand one behind the other
+        from the place `first` on, and don't see each other."""
+        cos, sin = self.rotation(first + torch.arange(rows.numel()).view(rows.shape), slowed)
+        x = self.token_embd(rows)
+        kept = []
+        for block in self.blk:
+            kept.append([part.transpose(0, 1).flatten(1, 2)[None] for part in block.keys_and_values(block.attn_norm(x, dtype), cos, sin)])
+            if len(kept) < len(self.blk):
                 x = block(x, cos, sin, dtype)
+        return kept
+
+    def forward(self, tokens, slowed=True, dtype=torch.bfloat16, middle=None, seam=0):
+        """Hidden states [n, length, n_embd] (32 bits) of tokens [n, length]; matrices are multiplied in `dtype`. middle: rows of tokens that
+        all of the n have in common, between their first `seam` tokens and the others. Nothing is learned from it (read)."""
+        places = torch.arange(tokens.shape[1])
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+            between = [None] * len(self.blk)
+            if middle is not None:
+                between = self.read(middle, seam, slowed, dtype)
+                places[seam:] += middle.numel()
+            cos, sin = self.rotation(places, slowed)
+            x = self.token_embd(tokens)
+            for block, given in zip(self.blk, between):
+                x = block(x, cos, sin, dtype, seam, given)
         return self.output_norm(x)
 
     def logits(self, hidden, dtype=torch.bfloat16):

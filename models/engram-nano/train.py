@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import corpus
+from far import Far
 from model import NARROW, WIDE, Model, Shape, fuse, widened
 
 SEED = 20261121
@@ -21,22 +22,32 @@ SEED = 20261121
 @dataclass(frozen=True)
 class Cycle:
     """In each cycle the rates rise, stay, and go down; it begins where the one before has arrived."""
-    stages: list  # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away
+    stages: list  # (tokens of a sample, tokens of a step, steps): short conversations teach what to look for, long ones to find it far away; (Far, steps)
     rate: float = 1
     rounds: int = 1  # how often the stages come
     shape: Shape = NARROW
     slowed: bool = True  # rope_frequencies
-    context_weight: float = 0.0  # share of the tokens that aren't the model's own (users', tools') which it learns to predict too
+    context_weight: float = 0.0  # Whole's
+    focused: bool = False  # Whole's, of the shortest
     newest: float = 0.0  # the cycle arrives at a running mean of its weights, in which each step's have this share; the rates don't go down then
     kept: float = 0.0  # this share of the weights that it began with stays in the mean of those and the ones that it arrives at
 
     def steps(self):
-        return self.rounds * sum(steps for _, _, steps in self.stages)
+        return self.rounds * sum(stage[-1] for stage in self.stages)
+
+    def kind(self, stage):
+        if len(stage) == 2:
+            return stage[0]
+        length, n_tokens, _ = stage
+        return corpus.Whole(length, n_tokens // length, self.context_weight, self.focused and length == SHORTEST)
 
 
+SHORTEST = 512
 SHORT = [(512, 4096, 2), (1024, 8192, 1), (512, 4096, 1), (2048, 8192, 1), (512, 4096, 1), (1024, 8192, 1)]
 MIXED = [(512, 4096, 1), (1024, 8192, 1), (4096, 8192, 1), (512, 4096, 1), (2048, 8192, 1), (512, 4096, 1), (1024, 8192, 1)]
 FAR, FARTHEST = [(4096, 8192, 1)], [(8192, 8192, 1)]
+APART = [(Far(4), 1), (512, 4096, 1), (Far(2), 1), (1024, 8192, 1), (Far(4), 1), (512, 4096, 1), (Far(1), 1), (2048, 8192, 1),
+         (Far(4), 1), (512, 4096, 1), (Far(2), 1), (1024, 8192, 1), (Far(4), 1), (512, 4096, 1), (Far(3), 1), (4096, 8192, 1)]
 CYCLES = [
     Cycle([(256, 4096, 300), (512, 4096, 2200), (1024, 8192, 1000), (2048, 8192, 500), (4096, 8192, 300), (8192, 8192, 100)],
           slowed=False, context_weight=0.1),
@@ -45,6 +56,7 @@ CYCLES = [
     Cycle([(512, 4096, 1400), (1024, 8192, 500), (2048, 8192, 200), (4096, 8192, 80), (8192, 8192, 40)], rate=0.7),
     Cycle(SHORT + FAR + SHORT + FARTHEST + SHORT + FAR, rate=0.5, rounds=49, shape=WIDE, kept=0.4),
     Cycle(MIXED + FARTHEST + MIXED + FAR + MIXED + FAR, rate=0.25, rounds=35, shape=WIDE, newest=0.005, kept=0.2),
+    Cycle(APART, rate=0.25, rounds=90, shape=WIDE, newest=0.005, focused=True),
 ]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of a cycle's steps, at its end, in which the rates go down to a twentieth
@@ -53,9 +65,8 @@ CHECKPOINT_SECONDS = 300
 
 
 def plan():
-    """(tokens of a sample, samples, context_weight) of each step."""
-    return [(length, n_tokens // length, cycle.context_weight) for cycle in CYCLES for _ in range(cycle.rounds)
-            for length, n_tokens, steps in cycle.stages for _ in range(steps)]
+    """The kind of each step's samples."""
+    return [kind for cycle in CYCLES for _ in range(cycle.rounds) for stage in cycle.stages for kind in [cycle.kind(stage)] * stage[-1]]
 
 
 def place(step):
@@ -98,9 +109,11 @@ def optimizers(model):
             torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
-def loss_of(model, tokens, wanted, slowed):
+def loss_of(model, batch, slowed):
+    tokens, wanted = torch.from_numpy(batch.tokens), torch.from_numpy(batch.wanted)
+    middle = None if batch.middle is None else torch.from_numpy(batch.middle)
     dtype = product_type()
-    hidden = model(tokens[:, :-1], slowed, dtype)[wanted]
+    hidden = model(tokens[:, :-1], slowed, dtype, middle, batch.seam)[wanted]
     return F.cross_entropy(model.logits(hidden, dtype), tokens[:, 1:][wanted])
 
 
@@ -135,7 +148,7 @@ class Training:
                     "shape": self.model.shape.asdict(), "first": self.first, "mean": self.mean}, partial)
         os.replace(partial, self.checkpoint)
 
-    def learn(self, tokens, wanted):
+    def learn(self, batch):
         """One step. Returns the loss."""
         cycle, before = place(self.step)
         if before == 0:
@@ -143,7 +156,7 @@ class Training:
         for stepper, base in zip(self.steppers, (MATRIX_RATE, OTHER_RATE)):
             for group in stepper.param_groups:
                 group["lr"] = base * share_of_rates(cycle, before)
-        loss = loss_of(self.model, tokens, wanted, cycle.slowed)
+        loss = loss_of(self.model, batch, cycle.slowed)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for stepper in self.steppers:
@@ -186,13 +199,13 @@ def main():
     print(f"{parameters:.2f} million parameters; step {training.step} of {len(steps)}", flush=True)
     started = saved_at = time.monotonic()
     average, n_tokens = None, 0
-    for tokens, wanted in corpus.batches(options.folder / "tokenizer.model", steps, training.step):
-        loss = training.learn(torch.from_numpy(tokens), torch.from_numpy(wanted))
-        n_tokens += wanted.size
+    for batch in corpus.batches(options.folder / "tokenizer.model", steps, training.step):
+        loss = training.learn(batch)
+        n_tokens += batch.wanted.size
         average = loss if average is None else 0.95 * average + 0.05 * loss
         now = time.monotonic()
         if training.step % 10 == 0:
-            line = f"step {training.step} length {steps[training.step - 1][0]} loss {average:.4f} {n_tokens / (now - started):.0f} tokens/s"
+            line = f"step {training.step} {steps[training.step - 1]} loss {average:.4f} {n_tokens / (now - started):.0f} tokens/s"
             print(line, flush=True)
             with open(options.folder / "log.txt", "a") as log:
                 log.write(line + "\n")
