@@ -27,12 +27,15 @@ def template():
 
 
 class Conversation:
-    """Messages, and what is true in them. `told` holds the facts in the order in which they were first told."""
+    """Messages, and what is true in them. `told` holds the facts in the order in which they were first told; keys that are `taken` are neither
+    told nor asked for here."""
 
     def __init__(self, lexicon, role=None, tools=(), n_subjects=6):
         self.lexicon = lexicon
         self.subjects = Subjects(lexicon, n_subjects)
         self.told = {}
+        self.taken = set()
+        self.unknown = set()  # keys that were asked for before anything was told of them
         self.kinds = {}
         self.n_asked = {}
         self.role = role
@@ -59,7 +62,7 @@ class Conversation:
         """(key, kind) that nothing was told about, as near as possible to what was; None when there is none left."""
         for _ in range(30):
             key, kind = self.subjects.draw()
-            if key not in self.told:
+            if key not in self.told and key not in self.taken:
                 return key, kind
         return None
 
@@ -89,6 +92,12 @@ class Conversation:
         key = self.lexicon.random.choices(keys, [0.2 ** self.n_asked.get(key, 0) for key in keys])[0]
         self.n_asked[key] = self.n_asked.get(key, 0) + 1
         self.exchange(ask(self.lexicon, key), statement(key, self.told[key]))
+
+    def ask_unknown(self):
+        drawn = self.unused_key()
+        if drawn:
+            self.unknown.add(drawn[0])
+            self.exchange(ask(self.lexicon, drawn[0]), dont_know(drawn[0]))
 
     def summary(self):
         facts = "\n".join(f"- {statement(key, value)}" for key, value in self.told.items())
@@ -130,9 +139,7 @@ def segment(conversation, favoured=None):
         for _ in range(random_.randint(1, 3)):
             c.ask_fact()
     elif kind == "unknown":
-        drawn = c.unused_key()
-        if drawn:
-            c.exchange(ask(lexicon, drawn[0]), dont_know(drawn[0]))
+        c.ask_unknown()
     elif kind == "update" and c.told:
         key = lexicon.choice(list(c.told))
         c.update_fact(key, lexicon.chance(0.2))

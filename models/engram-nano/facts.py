@@ -2,6 +2,7 @@
 
 The wordings marked HELD_OUT are used by the evaluation only.
 """
+import copy
 from dataclasses import dataclass
 
 # kind of value -> (attribute, preposition before its subject)
@@ -124,6 +125,12 @@ class Subjects:
         self.subjects = [self._subject() for _ in range(n_subjects)]
         kinds = list(ATTRIBUTES)
         self.attributes = [(kind, lexicon.choice(ATTRIBUTES[kind])) for kind in (lexicon.choice(kinds) for _ in range(random.randint(4, 14)))]
+
+    def of(self, lexicon):
+        """The same, drawn from with another lexicon."""
+        same = copy.copy(self)
+        same.lexicon = lexicon
+        return same
 
     def _subject(self):
         lexicon = self.lexicon
