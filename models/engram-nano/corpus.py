@@ -1,6 +1,6 @@
-"""Training samples: token ids of one conversation each, and which of them the model is asked to predict.
+"""Training samples: token ids of conversations, and which of them the model is asked to predict.
 
-A sample is a function of its seed and length alone, so training can stop and go on anywhere. Workers make samples ahead in
+A sample is a function of its kind and seed alone, so training can stop and go on anywhere. Workers make samples ahead in
 processes of their own.
 """
 import multiprocessing
@@ -14,6 +14,7 @@ import sentencepiece
 from conversations import draw_conversation, template
 from lexicon import use_pieces
 
+# What the samples of a focused batch are mostly about, in turn; None: whatever comes.
 FOCUSES = (None, "tool", None, "summary", None, "tool", None, "update")
 
 
@@ -25,7 +26,7 @@ class Encoder:
         self.start = self.tokenizer.piece_to_id("<|im_start|>")
         self.end = self.tokenizer.piece_to_id("<|im_end|>")
         self.assistant = self.tokenizer.encode("<|im_start|>assistant\n")
-        self.close = self.tokenizer.encode("a<|im_end|>\n")[-2:]
+        self.close = self.tokenizer.encode("<|im_end|>\n")  # what ends a message
 
     def render(self, conversation):
         return self.template.render(messages=conversation.messages, tools=conversation.schemas(), add_generation_prompt=False)
@@ -46,10 +47,11 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Batch:
+    """What one step learns from. A middle stands, its rows one behind the other, between the first `seam` tokens of each sample and the others."""
     tokens: numpy.ndarray  # [n, length + 1]
     wanted: numpy.ndarray  # [n, length]: whether each token but the first is to be predicted
-    middle: numpy.ndarray | None = None  # [rows, tokens]: what stands, one row behind the other, between
-    seam: int = 0  # the first `seam` tokens of each of the n and the others
+    middle: numpy.ndarray | None = None  # [rows, tokens]
+    seam: int = 0
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,7 @@ class Far:
         pool = Subjects(Lexicon(random_), random_.randint(14, 30)) if random_.random() < ONE_POOL else None
         rows, there, taken = [], {}, set()
         for _ in range(self.n_rows):
-            conversation = self._conversation(random_, pool, random_.randint(3, 14))
-            conversation.taken = taken
+            conversation = _conversation(Lexicon(random.Random(random_.random())), pool, random_.randint(3, 14), taken)
             tokens, told = _cut(encoder, conversation, self.n_row, (random_.choice((2, 5, 8)), 3, random_.choice((0, 1, 3))))
             rows.append(tokens)
             there |= told
@@ -42,18 +41,12 @@ class Far:
         wanted = numpy.stack([encoder.own(sample)[1:] for sample in tokens])
         return Batch(tokens, wanted, numpy.array(rows, dtype=numpy.int64), self.n_beginning)
 
-    def _conversation(self, random_, pool, n_subjects, **more):
-        lexicon = Lexicon(random.Random(random_.random()), **more)
-        conversation = Conversation(lexicon, roles.draw_role(lexicon) if more and lexicon.chance(0.5) else None, n_subjects=n_subjects)
-        if pool:
-            conversation.subjects = pool.of(lexicon)
-        return conversation
-
     def _sample(self, encoder, random_, pool, there, taken):
-        beginning = self._conversation(random_, pool, random_.randint(3, 8), backward=BACKWARD)
-        beginning.taken = taken
+        lexicon = Lexicon(random.Random(random_.random()), backward=BACKWARD)
+        role = roles.draw_role(lexicon) if lexicon.chance(0.5) else None
+        beginning = _conversation(lexicon, pool, random_.randint(3, 8), taken, role)
         tokens, here = _cut(encoder, beginning, self.n_beginning, (random_.choice((3, 8)), 3, 2))
-        end = Conversation(beginning.lexicon)
+        end = Conversation(lexicon)
         end.subjects, end.taken = beginning.subjects, taken | beginning.told.keys()
         left = []
         while end.n_chars < (self.n_end + 40) * CHARS_PER_TOKEN:
@@ -71,6 +64,14 @@ class Far:
         while len(asked) <= self.n_end:  # too short (rare): the same again
             asked = asked + asked
         return tokens + asked[: self.n_end + 1]
+
+
+def _conversation(lexicon, pool, n_subjects, taken, role=None):
+    conversation = Conversation(lexicon, role, n_subjects=n_subjects)
+    conversation.taken = taken
+    if pool:
+        conversation.subjects = pool.of(lexicon)
+    return conversation
 
 
 def _ask(conversation, key, facts):
