@@ -114,6 +114,9 @@ Dispatcher::Arrival Connection::arrival() {
     arrival.request.peer = peer_;
     // Once: while a wake-up is on its way, the exchange sends no further one.
     arrival.wake = [self = shared_from_this()] { asio::post(self->executor_, [self] { self->flush(); }); };
+    arrival.send_now = [wire = wire_.get()](std::string_view bytes) {
+        return wire->send_now(bytes);
+    };  // until the exchange is left
     return arrival;
 }
 

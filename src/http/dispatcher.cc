@@ -98,7 +98,8 @@ std::shared_ptr<Exchange> Dispatcher::open_exchange(Arrival arrival) {
                                                       .http_1_0 = arrival.http_1_0,
                                                       .keep_alive = arrival.keep_alive && !stopping_,
                                                       .refuse = refuse_,
-                                                      .wake = std::move(arrival.wake)});
+                                                      .wake = std::move(arrival.wake),
+                                                      .send_now = std::move(arrival.send_now)});
 }
 
 std::shared_ptr<Exchange> Dispatcher::refuse(Arrival arrival, HttpRefusal refusal) {

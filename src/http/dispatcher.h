@@ -26,6 +26,7 @@ class Dispatcher {
         bool http_1_0 = false;
         bool keep_alive = true;
         std::function<void()> wake;  // see Exchange::Setup
+        std::function<std::size_t(std::string_view)> send_now;
     };
 
     Dispatcher(const HttpServerOptions &options, RouteTable routes);

@@ -74,7 +74,8 @@ Exchange::Exchange(Setup setup)
       refuse_(std::move(setup.refuse)),
       began_(std::chrono::steady_clock::now()),
       keep_alive_(setup.keep_alive),
-      wake_(std::move(setup.wake)) {
+      wake_(std::move(setup.wake)),
+      send_now_(std::move(setup.send_now)) {
     request_.stop = stop_.get_token();
 }
 
@@ -108,13 +109,30 @@ std::string Exchange::head(int status, const HttpFields &headers, std::optional<
     return text;
 }
 
-// With the lock held, after each change that the connection must see.
+// With the lock held, as the next two.
 void Exchange::finish(bool cut) {
     state_ = State::ended;
     outcome_.cut = cut;
     slot_.reset();
+    wake();
+}
+
+// After each change that the connection must see.
+void Exchange::wake() {
     if (wake_ && !woken_) wake_();
     woken_ = true;
+}
+
+// After each piece of a stream.
+void Exchange::pass_on() {
+    if (std::exchange(idle_, false) && send_now_) {
+        pending_.erase(0, send_now_(pending_));
+        if (pending_.empty()) {
+            idle_ = true;
+            return;
+        }
+    }
+    wake();
 }
 
 bool Exchange::send(const HttpAnswer &answer) {
@@ -143,8 +161,7 @@ bool Exchange::start(int status, const HttpFields &headers) {
         return true;
     }
     state_ = State::streaming;
-    if (wake_ && !woken_) wake_();
-    woken_ = true;
+    wake();
     return true;
 }
 
@@ -164,8 +181,7 @@ bool Exchange::write(std::string_view text) {
         const std::string_view piece = text.substr(0, kWriteAheadBytes);
         text.remove_prefix(piece.size());
         append_body(piece);
-        if (wake_ && !woken_) wake_();
-        woken_ = true;
+        pass_on();
     } while (!text.empty());
     return true;
 }
@@ -175,8 +191,7 @@ bool Exchange::offer(std::string_view text) {
     if (gone_ || state_ != State::streaming || pending_.size() >= kWriteAheadBytes) return false;
     if (text.empty()) return true;
     append_body(text);
-    if (wake_ && !woken_) wake_();
-    woken_ = true;
+    pass_on();
     return true;
 }
 
@@ -234,6 +249,7 @@ Exchange::Output Exchange::take() {
     Output output{.bytes = std::move(pending_), .last = state_ == State::ended, .cut = outcome_.cut, .close = !keep_alive_};
     pending_ = {};
     woken_ = false;
+    idle_ = output.bytes.empty();
     room_.notify_all();
     return output;
 }
@@ -244,6 +260,7 @@ void Exchange::leave() {
     gone_ = true;
     pending_ = {};
     wake.swap(wake_);
+    send_now_ = nullptr;
     room_.notify_all();
 }
 

@@ -1,7 +1,8 @@
 // One request and its answer, between the thread that answers and the connection that sends.
 //
 // The answering side makes bytes of what it is given, puts them into `pending_` and wakes the connection; the connection takes
-// them when the socket has room. Neither holds the lock while it does anything slow.
+// them when the socket has room. A piece of a stream goes to the socket at once where the connection has nothing else to send:
+// waking another thread costs more than sending. Neither holds the lock while it waits for anything.
 #pragma once
 
 #include <atomic>
@@ -45,7 +46,9 @@ class Exchange {
         bool http_1_0 = false;
         bool keep_alive = true;
         HttpRefuse refuse;
-        std::function<void()> wake;  // there are bytes to send; called with the lock held, from any thread, until `leave`
+        // Both are called with the lock held, from any thread, until `leave`.
+        std::function<void()> wake;                             // there are bytes to send
+        std::function<std::size_t(std::string_view)> send_now;  // Wire::send_now; called while the connection writes nothing
     };
     struct Output {
         std::string bytes;
@@ -96,6 +99,8 @@ class Exchange {
     std::string head(int status, const HttpFields &headers, std::optional<std::size_t> body_bytes) const;
     void append_body(std::string_view text);
     void finish(bool cut);
+    void wake();
+    void pass_on();
     bool bodiless(int status) const;
 
     // constant after construction
@@ -115,8 +120,10 @@ class Exchange {
     bool chunked_ = false;
     bool gone_ = false;
     bool woken_ = false;
+    bool idle_ = false;  // the connection has sent what it took, and found nothing more
     std::string pending_;
     std::function<void()> wake_;
+    std::function<std::size_t(std::string_view)> send_now_;
     std::optional<WorkerSlot> slot_;
     Outcome outcome_;
 };

@@ -81,6 +81,7 @@ class TlsWire : public Wire {
     void write_some(asio::const_buffer from, Done done) override {
         attempt([this, from] { return SSL_write(ssl_.get(), from.data(), static_cast<int>(from.size())); }, std::move(done));
     }
+    std::size_t send_now(std::string_view) override { return 0; }  // OpenSSL's state belongs to one thread
     void finish(Done done) override {
         const auto tell = [this] {
             const int result = SSL_shutdown(ssl_.get());

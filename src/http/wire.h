@@ -1,4 +1,5 @@
-// A socket with or without TLS, as a connection sees it. Used on the thread that runs its io_context alone.
+// A socket with or without TLS, as a connection sees it. Used on the thread that runs its io_context, but where something else is
+// said.
 #pragma once
 
 #include <boost/asio/buffer.hpp>
@@ -6,6 +7,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <functional>
 #include <memory>
+#include <string_view>
 
 #include "http/server.h"
 
@@ -20,6 +22,9 @@ class Wire {
     virtual void handshake(Done done) = 0;
     virtual void read_some(boost::asio::mutable_buffer into, Done done) = 0;
     virtual void write_some(boost::asio::const_buffer from, Done done) = 0;
+    // Sends what the socket takes at once, and returns how many bytes that was; 0 where it takes nothing, can't tell, or has
+    // failed. Any thread, but never while a write is under way nor after `close`.
+    virtual std::size_t send_now(std::string_view bytes) = 0;
     // Tells the client that nothing more is sent.
     virtual void finish(Done done) = 0;
     // Ends what is under way, with an error.
