@@ -156,12 +156,12 @@ Handle make_chain(const Sampling &sampling, std::int32_t vocabulary) {
 
 struct Sampler::Impl {
     const llama_vocab *vocab = nullptr;
-    Handle chain;    // penalties to draw
-    Handle grammar;  // null: none
-    bool greedy = false;
-    std::vector<std::pair<Token, float>> bias;
+    Sampling sampling;  // without the grammar's text; the bias also against tokens that the model's makers never want to see
+    Handle made_chain;  // null: no token was seen so far. The draw's generator takes 10 KiB, and many wait for their turn
+    Handle grammar;     // null: none
     std::vector<llama_token_data> candidates;  // reused: a large vocabulary's take megabytes
 
+    llama_sampler *chain();  // penalties to draw
     llama_token_data_array fill(std::span<const float> logits);
     Token pick(llama_token_data_array all);
     bool fits_grammar(Token token);
@@ -169,13 +169,18 @@ struct Sampler::Impl {
     Token sample(std::span<const float> logits);
 };
 
+llama_sampler *Sampler::Impl::chain() {
+    if (!made_chain) made_chain = make_chain(sampling, llama_vocab_n_tokens(vocab));
+    return made_chain.get();
+}
+
 llama_token_data_array Sampler::Impl::fill(std::span<const float> logits) {
     const auto bounded = [](float logit) { return std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest); };
     candidates.resize(logits.size());
     for (std::size_t i = 0; i < logits.size(); ++i) {
         candidates[i] = {.id = static_cast<llama_token>(i), .logit = bounded(logits[i]), .p = 0.0F};
     }
-    for (const auto &[token, value] : bias) {
+    for (const auto &[token, value] : sampling.logit_bias) {
         float &logit = candidates[static_cast<std::size_t>(token)].logit;
         logit = bounded(logit + value);
     }
@@ -183,7 +188,7 @@ llama_token_data_array Sampler::Impl::fill(std::span<const float> logits) {
 }
 
 Token Sampler::Impl::pick(llama_token_data_array all) {
-    llama_sampler_apply(chain.get(), &all);
+    llama_sampler_apply(chain(), &all);
     const bool chosen = all.selected >= 0 && static_cast<std::size_t>(all.selected) < all.size;
     return chosen ? all.data[all.selected].id : end_token();
 }
@@ -209,7 +214,7 @@ Token Sampler::Impl::sample(std::span<const float> logits) {
     } else {
         // The whole vocabulary's texts against the grammar cost far more than a greedy pick that usually fits anyway.
         bool fits = false;
-        if (greedy) {
+        if (sampling.temperature == 0.0F) {
             token = pick(fill(logits));
             fits = fits_grammar(token);
         }
@@ -224,7 +229,7 @@ Token Sampler::Impl::sample(std::span<const float> logits) {
         }
         llama_sampler_accept(grammar.get(), token);
     }
-    llama_sampler_accept(chain.get(), token);
+    llama_sampler_accept(chain(), token);
     return token;
 }
 
@@ -237,16 +242,14 @@ Result<Sampler> Sampler::create(const Model &model, const Sampling &sampling) {
     ENGRAM_TRY(check_values(sampling, model.vocabulary_size()));
     auto impl = std::make_unique<Impl>();
     impl->vocab = model.vocabulary();
-    impl->greedy = sampling.temperature == 0.0F;
     ENGRAM_ASSIGN(impl->grammar, make_grammar(impl->vocab, sampling));
-    impl->chain = make_chain(sampling, static_cast<std::int32_t>(model.vocabulary_size()));
-    impl->bias = sampling.logit_bias;
-    // Tokens that the model's makers never want to see.
+    impl->sampling = sampling;
+    impl->sampling.grammar = {};
     std::int32_t count = 0;
     const llama_token *suppressed = llama_vocab_get_suppress_tokens(impl->vocab, &count);
     for (std::int32_t i = 0; suppressed != nullptr && i < count; ++i) {
         if (suppressed[i] >= 0 && static_cast<std::uint32_t>(suppressed[i]) < model.vocabulary_size()) {
-            impl->bias.emplace_back(suppressed[i], -kLargest);
+            impl->sampling.logit_bias.emplace_back(suppressed[i], -kLargest);
         }
     }
     return Sampler(std::move(impl));
@@ -254,7 +257,7 @@ Result<Sampler> Sampler::create(const Model &model, const Sampling &sampling) {
 
 void Sampler::observe(std::span<const Token> tokens) {
     for (const Token token : tokens) {
-        if (token >= 0 && token < llama_vocab_n_tokens(impl_->vocab)) llama_sampler_accept(impl_->chain.get(), token);
+        if (token >= 0 && token < llama_vocab_n_tokens(impl_->vocab)) llama_sampler_accept(impl_->chain(), token);
     }
 }
 
@@ -267,7 +270,7 @@ bool Sampler::accept(Token token) {
     } catch (const std::exception &) {
         return false;
     }
-    llama_sampler_accept(impl_->chain.get(), token);
+    llama_sampler_accept(impl_->chain(), token);
     return true;
 }
 
