@@ -58,7 +58,7 @@ class BeginningsTest : public ::testing::TestWithParam<std::string> {
     // The end of the beginning: no multiple of a block, so that whole blocks alone wouldn't reach it.
     static std::size_t checked_beginning(const AgentManager &manager) {
         const std::size_t common = in_common(manager, id_of(0), id_of(1));
-        EXPECT_EQ(SegmentGrid::with_beginning(kBlock, common).seam, common) << "choose another text";
+        EXPECT_FALSE(SegmentGrid::with_beginning(kBlock, common).cuts.empty()) << "choose another text";
         EXPECT_GT(common, 3 * kBlock);
         return common;
     }

@@ -177,7 +177,7 @@ bool EngineThread::is_read_elsewhere(const Turn &turn) const {
 std::size_t EngineThread::shareable(const TurnPlan &plan, const TurnPlan &other) const {
     const std::size_t common = std::min(common_prefix(other.tokens, plan.tokens), plan.tokens.size() - 1);
     if (shares_cells()) return common < kLeastShared ? 0 : common;
-    return plan.grid == other.grid ? plan.grid.boundary_before(common) : common / plan.grid.block_tokens * plan.grid.block_tokens;
+    return plan.grid.common_boundary(other.grid, common);
 }
 
 // The resident whose cells hold the longest beginning of the prompt, when that is longer than what the agent has in the context,

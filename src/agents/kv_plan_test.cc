@@ -311,8 +311,8 @@ TEST(KvPlanTest, FindsWhatBruteForceFinds) {
         std::vector<Token> tokens;
         for (std::size_t n = random.up_to(26); tokens.size() < n;) tokens.push_back(static_cast<Token>(random.up_to(2)));
         const std::vector<Token> stored = random.related(tokens);
-        const std::size_t seam = random.chance(50) ? 0 : random.up_to(20);
-        const SegmentGrid grid{.block_tokens = kBlock, .seam = seam % kBlock == 0 ? 0 : static_cast<std::uint32_t>(seam)};
+        SegmentGrid grid{.block_tokens = kBlock};
+        for (std::size_t n = random.up_to(3); n > 0; --n) grid.cut_at(random.up_to(22));
         FakeStore store;
         random.add_some(store, tokens, kind, grid);
         random.add_some(store, stored, kind, grid);

@@ -31,9 +31,10 @@ SegmentGrid grid_of(const Manifest &manifest) {
     const PartKind telling = attention ? PartKind::attention : PartKind::state;
     for (const ManifestPart &part : manifest.parts) {
         if (part.kind != telling || part.first_position <= 0) continue;
-        const auto at = static_cast<std::uint32_t>(part.first_position);
-        if (at % manifest.block_tokens != 0 && at < manifest.n_kv) grid.seam = at;
+        const auto at = static_cast<std::size_t>(part.first_position);
+        if (at < manifest.n_kv) grid.cut_at(at);
     }
+    if (attention) grid.cut_at_end(manifest.n_kv);
     return grid;
 }
 
@@ -188,11 +189,16 @@ void KvSaver::add_checkpoints(const Resident &resident, std::vector<ManifestPart
         const auto position = static_cast<std::size_t>(at);
         return position >= resident.kv.size() || !resident.grid.is_boundary(position);
     });
-    const auto of_system = [&](Position at) {
-        return at == resident.system_boundary || at == static_cast<Position>(resident.grid.seam);
-    };
-    const std::size_t most = kKeptCheckpoints + (resident.grid.seam == 0 ? 0 : 1);
-    while (kept.size() > most) kept.erase(std::ranges::find_if_not(kept, of_system));
+    // Of the places within blocks the system prompt's end, and the newest turn's.
+    const auto in_block = [&](Position at) { return at % static_cast<Position>(resident.grid.block_tokens) != 0; };
+    const auto newest = std::ranges::find_if(kept.rbegin(), kept.rend(), in_block);
+    const Position newest_turn = newest == kept.rend() ? 0 : *newest;
+    std::erase_if(kept, [&](Position at) { return in_block(at) && at != newest_turn && at != resident.system_end; });
+    const auto of_system = [&](Position at) { return at == resident.system_end || at == resident.system_boundary(); };
+    const std::size_t most = kKeptCheckpoints + static_cast<std::size_t>(std::ranges::count_if(kept, in_block));
+    while (kept.size() > most) {
+        kept.erase(std::ranges::find_if(kept, [&](Position at) { return !of_system(at) && at != newest_turn; }));
+    }
     const auto name = [&](std::size_t index, PartKind kind) {
         const BlockId &id = resident.chain[index];
         if (std::ranges::any_of(parts, [&](const ManifestPart &part) { return part.id == id && part.kind == kind; })) return;
@@ -225,6 +231,7 @@ Manifest KvSaver::finish(Resident &resident) {
     if (context_.has_window()) save_window(resident, static_cast<Position>(resident.kv.size()), &manifest.parts);
     if (context_.has_state()) save_state(resident, &manifest.parts);
     add_checkpoints(resident, manifest.parts);
+    if (context_.has_window() || context_.has_state()) resident.checkpoints.insert(static_cast<Position>(resident.kv.size()));
     return manifest;
 }
 

@@ -28,18 +28,24 @@ struct Resident {
     std::vector<Token> kv;           // tokens whose KV the cells hold
     std::vector<BlockId> chain;      // ids of the whole segments of kv
     std::set<Position> checkpoints;  // positions before kv.size() where the agent can be resumed: window rows or state are stored
-    Position system_boundary = 0;    // last block boundary inside the system prompt: a checkpoint that is kept, as the seam's is
+    Position system_end = 0;         // of the system prompt and the tools: where the seam is, if there is one
     bool running = false;
     // The first `shared_cells` of kv are another running resident's cells too: they need no room of their own. Null: none are.
     const Resident *shared_with = nullptr;
     std::uint64_t shared_cells = 0;
+
+    // The last block boundary inside the system prompt. A checkpoint there is kept, as at the seam.
+    Position system_boundary() const {
+        const auto block = static_cast<Position>(grid.block_tokens);
+        return system_end / block * block;
+    }
 };
 
 // Brings `chain` up to date with `kv`.
 void extend_chain(Resident &resident);
 
-// Where the manifest's parts were cut: its seam is the one place inside a block at which a part begins, or, without attention
-// layers, at which a state is kept.
+// Where the manifest's parts were cut, and where they will be: its cuts are the places inside a block at which an attention part
+// begins, and the end, where a turn ended; or, without attention layers, the place in front of the end at which a state is kept.
 SegmentGrid grid_of(const Manifest &manifest);
 
 // Boundaries before the end of the manifest's KV at which its parts let the agent be resumed. `window` is the context's.

@@ -8,6 +8,14 @@
 
 namespace engram {
 
+namespace {
+
+// So many tokens of context double what computing one more costs: attention looks at all of them. A rough figure for small models
+// on processors; what counts is that a long conversation is worth more for each byte than short ones that came after it.
+constexpr double kDoublingTokens = 4096;
+
+}  // namespace
+
 Claim claim_of(const AgentRow &row, const Manifest &manifest, const Manifest *older) {
     Claim claim{.claimant = row.key.tenant + "/" + row.key.id,
                 .tenant = row.key.tenant,
@@ -15,7 +23,8 @@ Claim claim_of(const AgentRow &row, const Manifest &manifest, const Manifest *ol
                 .last_used_ms = row.last_used_ms,
                 .kept_until_ms = kept_until_ms(row.retention, row.last_used_ms),
                 // Conversations come and go; what they hold counts for their tenant.
-                .account = row.kind == AgentKind::agent ? row.key.id : std::string()};
+                .account = row.kind == AgentKind::agent ? row.key.id : std::string(),
+                .recompute_ms_per_token = 1.0 + static_cast<double>(manifest.n_kv) / kDoublingTokens};
     std::unordered_set<PartKey> named;
     for (const Manifest *source : {&manifest, older}) {
         if (source == nullptr) continue;

@@ -82,8 +82,7 @@ void Turn::admitted(Resident &resident) {
     resident.running = true;
     if (resident.grid != plan_.grid) resident.chain.clear();
     resident.grid = plan_.grid;
-    const auto block = static_cast<Position>(plan_.grid.block_tokens);
-    resident.system_boundary = plan_.system_end / block * block;
+    resident.system_end = plan_.system_end;
     admitted_ = Clock::now();
     if (!began_once_) end_.result.queue_ms = std::chrono::duration<double, std::milli>(admitted_ - submitted_).count();
 }
@@ -138,7 +137,8 @@ void Turn::note_miss() {
 // Where agents with the same beginning may resume: the seam, and the last whole block in front of it for those that depart
 // sooner.
 bool Turn::is_of_system(Position position) const {
-    return position > 0 && (position == resident_->system_boundary || position == static_cast<Position>(plan_.grid.seam));
+    if (position == 0 || !resident_->grid.is_boundary(static_cast<std::size_t>(position))) return false;
+    return position == resident_->system_boundary() || position == resident_->system_end;
 }
 
 // Checkpoints inside the prefill, for memory classes that can't be cut anywhere.
@@ -154,8 +154,8 @@ Position Turn::chunk_end() const {
     Position end = next_multiple(static_cast<Position>(context_.batch_tokens()));
     if (!answering_ && (context_.has_window() || context_.has_state())) {
         end = std::min(end, next_multiple(static_cast<Position>(settings_.checkpoint_tokens)));
-        for (const Position of_system : {resident_->system_boundary, static_cast<Position>(plan_.grid.seam)}) {
-            if (of_system > from) end = std::min(end, of_system);
+        for (const Position of_system : {resident_->system_boundary(), resident_->system_end}) {
+            if (of_system > from && is_of_system(of_system)) end = std::min(end, of_system);
         }
     }
     return end;

@@ -6,21 +6,55 @@ namespace engram {
 
 namespace {
 
-// A shorter piece is computed sooner than a file of its own pays: an eighth of a block.
+// A shorter piece is written or computed again sooner than a file of its own pays: an eighth of a block. So a block has eight
+// segments at most where they end with turns.
 constexpr std::uint32_t kLeastPart = 8;
 
 }  // namespace
 
 SegmentGrid SegmentGrid::with_beginning(std::uint32_t block_tokens, std::size_t common) {
-    const bool worth_it = common % block_tokens >= block_tokens / kLeastPart;
-    return {.block_tokens = block_tokens, .seam = worth_it ? static_cast<std::uint32_t>(common) : 0};
+    SegmentGrid grid{.block_tokens = block_tokens};
+    grid.cut_at_end(common);
+    return grid;
+}
+
+void SegmentGrid::cut_at_end(std::size_t position) {
+    if (position - boundary_before(position) >= block_tokens / kLeastPart) cuts.push_back(static_cast<std::uint32_t>(position));
+}
+
+void SegmentGrid::cut_at(std::size_t position) {
+    if (is_boundary(position)) return;
+    const auto cut = static_cast<std::uint32_t>(position);
+    cuts.insert(std::ranges::upper_bound(cuts, cut), cut);
+}
+
+std::size_t SegmentGrid::index_at(std::size_t position) const {
+    const auto passed = std::ranges::upper_bound(cuts, position, {}, [](std::uint32_t cut) { return std::size_t{cut}; });
+    return position / block_tokens + static_cast<std::size_t>(passed - cuts.begin());
 }
 
 std::size_t SegmentGrid::begin(std::size_t index) const {
-    if (seam == 0) return index * block_tokens;
-    const std::size_t around = seam / block_tokens;  // the segment that ends at the seam
-    if (index <= around) return index * block_tokens;
-    return index == around + 1 ? seam : (index - 1) * block_tokens;
+    // The number of cuts among the first `index` boundaries: the i-th cut is the boundary cuts[i] / block_tokens + i + 1.
+    std::size_t low = 0;
+    std::size_t high = cuts.size();
+    while (low < high) {
+        const std::size_t middle = (low + high) / 2;
+        const std::size_t boundary = cuts[middle] / block_tokens + middle + 1;
+        if (boundary == index) return cuts[middle];
+        if (boundary < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return (index - low) * block_tokens;
+}
+
+std::size_t SegmentGrid::common_boundary(const SegmentGrid &other, std::size_t position) const {
+    const auto [mine, theirs] = std::ranges::mismatch(cuts, other.cuts);
+    if (mine != cuts.end()) position = std::min<std::size_t>(position, *mine);
+    if (theirs != other.cuts.end()) position = std::min<std::size_t>(position, *theirs);
+    return SegmentGrid{.block_tokens = block_tokens, .cuts = {cuts.begin(), mine}}.boundary_before(position);
 }
 
 std::vector<BlockId> chain_of(const BlockId &root, std::span<const Token> tokens, const SegmentGrid &grid) {

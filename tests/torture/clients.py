@@ -383,7 +383,7 @@ class Client(threading.Thread):
         unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
         # A stream that has to wait for long sends its headers before it is known which conversation it is.
         talk.committed = bool(home) and not unsure and NOT_COMMITTED not in warning
-        if len(talk.said) > 10:
+        if len(talk.said) > 10 or not heard.text:  # a model may say nothing at all, and Anthropic's clients can't send that back
             self.conversations.remove(talk)
             self.left.append(talk)
         return None
