@@ -39,6 +39,7 @@ class Far:
             taken = taken | conversation.told.keys() | conversation.unknown
         tokens = numpy.array([self._sample(encoder, random_, pool, there, taken) for _ in range(self.n)], dtype=numpy.int64)
         wanted = numpy.stack([encoder.own(sample)[1:] for sample in tokens])
+        wanted[:, self.n_beginning - len(encoder.close) - 1] = False  # the cut's end isn't the assistant's
         return Batch(tokens, wanted, numpy.array(rows, dtype=numpy.int64), self.n_beginning)
 
     def _sample(self, encoder, random_, pool, there, taken):
