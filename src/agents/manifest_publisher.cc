@@ -10,8 +10,9 @@ namespace engram {
 
 namespace {
 
-// So many tokens of context double what computing one more costs: attention looks at all of them. A rough figure for small models
-// on processors; what counts is that a long conversation is worth more for each byte than short ones that came after it.
+// So many tokens of context double what computing one more costs, which is taken as a millisecond at the beginning: attention
+// looks at all of them. A rough figure; what counts is that a long conversation is worth more for each byte than short ones that
+// came after it.
 constexpr double kDoublingTokens = 4096;
 
 }  // namespace

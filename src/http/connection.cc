@@ -114,9 +114,8 @@ Dispatcher::Arrival Connection::arrival() {
     arrival.request.peer = peer_;
     // Once: while a wake-up is on its way, the exchange sends no further one.
     arrival.wake = [self = shared_from_this()] { asio::post(self->executor_, [self] { self->flush(); }); };
-    arrival.send_now = [wire = wire_.get()](std::string_view bytes) {
-        return wire->send_now(bytes);
-    };  // until the exchange is left
+    // The exchange lets go of it in `leave`, which comes before the socket is closed.
+    arrival.send_now = [wire = wire_.get()](std::string_view bytes) { return wire->send_now(bytes); };
     return arrival;
 }
 
