@@ -56,11 +56,11 @@ format:  ## format all C++ files in place
 
 asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@./dev tools/build asan
-	@ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 $(ctest) --test-dir build/asan
+	@$(ctest) --preset asan
 
 tsan:  ## the tests under ThreadSanitizer
 	@./dev tools/build tsan
-	@TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions='$(CURDIR)/tools/tsan.supp'" $(ctest) --test-dir build/tsan
+	@$(ctest) --preset tsan
 
 fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers

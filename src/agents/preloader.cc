@@ -25,10 +25,6 @@ std::string claimant_of(const AgentKey &key) { return key.tenant + "/" + key.id;
 
 Preloader::Preloader(Parts parts, Settings settings, Committed committed)
     : parts_(parts), settings_(settings), committed_(std::move(committed)) {
-    if (auto rows = parts_.registry.habits()) {
-        for (HabitRow &row : *rows) predictors_[row.tenant].restore(std::move(row.habit));
-        look_ = !rows->empty();  // somebody may be due
-    }
     thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
 }
 
@@ -66,7 +62,7 @@ void Preloader::ended(const AgentKey &key, std::optional<std::string_view> tier)
 
 void Preloader::learn(const AgentKey &key, std::int64_t began_ms) {
     {
-        const std::scoped_lock lock(mutex_);
+        const Lock lock = when_restored();
         predictors_[key.tenant].learn(key.id, began_ms, wall_ms());
         std::erase_if(tried_, [&](const AgentKey &tried) { return tried.tenant == key.tenant; });
         look_ = true;
@@ -76,13 +72,13 @@ void Preloader::learn(const AgentKey &key, std::int64_t began_ms) {
 }
 
 void Preloader::forget(const AgentKey &key) {
-    const Lock lock(mutex_);
+    const Lock lock = when_restored();
     if (const auto predictor = predictors_.find(key.tenant); predictor != predictors_.end()) predictor->second.forget(key.id);
     settle(lock, key, false);
 }
 
 void Preloader::rename(const AgentKey &key, std::string_view new_id) {
-    const Lock lock(mutex_);
+    const Lock lock = when_restored();
     if (const auto predictor = predictors_.find(key.tenant); predictor != predictors_.end()) {
         predictor->second.rename(key.id, new_id);
     }
@@ -118,7 +114,28 @@ void Preloader::settle_old(const Lock &held) {
     for (const AgentKey &key : old) settle(held, key, false);
 }
 
+// Here, so that a server with many agents is ready before their habits are read.
+void Preloader::restore_habits() {
+    auto rows = parts_.registry.habits();
+    {
+        const std::scoped_lock lock(mutex_);
+        if (rows) {
+            for (HabitRow &row : *rows) predictors_[row.tenant].restore(std::move(row.habit));
+            look_ = !rows->empty();  // somebody may be due
+        }
+        restored_ = true;
+    }
+    changed_.notify_all();
+}
+
+Preloader::Lock Preloader::when_restored() {
+    Lock lock(mutex_);
+    changed_.wait(lock, [this] { return restored_; });
+    return lock;
+}
+
 void Preloader::run(const std::stop_token &stop) {
+    restore_habits();
     Lock lock(mutex_);
     while (!stop.stop_requested()) {
         if (std::optional<Job> job = next_job(lock)) {

@@ -84,6 +84,8 @@ class Preloader {
     using Lock = std::unique_lock<std::mutex>;
 
     void run(const std::stop_token &stop);
+    void restore_habits();
+    Lock when_restored();
     std::optional<Job> next_job(const Lock &held);
     std::optional<Job> best_guess(const Lock &held, std::int64_t now_ms);
     std::vector<std::string> kept_beside(const Lock &held, const AgentKey &key, double probability, std::int64_t now_ms) const;
@@ -110,6 +112,7 @@ class Preloader {
     std::deque<Job> asked_;
     std::optional<AgentKey> reading_;
     bool overtaken_ = false;                          // a turn of the agent that is being read for has begun
+    bool restored_ = false;                           // what was learned is back from the registry
     bool look_ = false;                               // a turn has been learned since the last look
     std::optional<std::int64_t> last_part_us_;        // when the last part of what is being read was begun
     std::optional<std::int64_t> unwritten_since_us_;  // habits that the registry doesn't have yet

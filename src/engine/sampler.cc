@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/top_logits.h"
 
 namespace engram {
 
@@ -152,6 +153,13 @@ Handle make_chain(const Sampling &sampling, std::int32_t vocabulary) {
     return chain;
 }
 
+// How many of the largest logits decide; 0: all may. Any bias can move one token into them, and another out.
+std::size_t n_that_decide(const Sampling &sampling) {
+    if (has_penalties(sampling)) return 0;  // they come before what is the most probable is asked
+    if (sampling.temperature == 0.0F) return 1 + sampling.logit_bias.size();
+    return sampling.top_k > 0 ? static_cast<std::size_t>(sampling.top_k) + sampling.logit_bias.size() : 0;
+}
+
 }  // namespace
 
 struct Sampler::Impl {
@@ -159,9 +167,13 @@ struct Sampler::Impl {
     Sampling sampling;  // without the grammar's text; the bias also against tokens that the model's makers never want to see
     Handle made_chain;  // null: no token was seen so far. The draw's generator takes 10 KiB, and many wait for their turn
     Handle grammar;     // null: none
-    std::vector<llama_token_data> candidates;  // reused: a large vocabulary's take megabytes
+    std::size_t n_decide = 0;
+    std::vector<Token> tokens;                 // of the candidates, in order
+    std::vector<llama_token_data> candidates;  // both reused: a large vocabulary's take megabytes
 
     llama_sampler *chain();  // penalties to draw
+    llama_token_data_array all_of(std::span<const float> logits);
+    llama_token_data_array decisive(std::span<const float> logits);  // those that the chain could pick, and some more
     llama_token_data_array fill(std::span<const float> logits);
     Token pick(llama_token_data_array all);
     bool fits_grammar(Token token);
@@ -174,14 +186,32 @@ llama_sampler *Sampler::Impl::chain() {
     return made_chain.get();
 }
 
+llama_token_data_array Sampler::Impl::all_of(std::span<const float> logits) {
+    tokens.resize(logits.size());
+    std::iota(tokens.begin(), tokens.end(), 0);
+    return fill(logits);
+}
+
+llama_token_data_array Sampler::Impl::decisive(std::span<const float> logits) {
+    tokens.clear();
+    if (!append_top_logits(logits, n_decide, kLargest, tokens)) return all_of(logits);
+    if (!sampling.logit_bias.empty()) {
+        for (const auto &[token, value] : sampling.logit_bias) tokens.push_back(token);
+        std::ranges::sort(tokens);
+        const auto twice = std::ranges::unique(tokens);
+        tokens.erase(twice.begin(), twice.end());
+    }
+    return fill(logits);
+}
+
 llama_token_data_array Sampler::Impl::fill(std::span<const float> logits) {
     const auto bounded = [](float logit) { return std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest); };
-    candidates.resize(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        candidates[i] = {.id = static_cast<llama_token>(i), .logit = bounded(logits[i]), .p = 0.0F};
+    candidates.resize(tokens.size());
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        candidates[i] = {.id = tokens[i], .logit = bounded(logits[static_cast<std::size_t>(tokens[i])]), .p = 0.0F};
     }
     for (const auto &[token, value] : sampling.logit_bias) {
-        float &logit = candidates[static_cast<std::size_t>(token)].logit;
+        float &logit = candidates[static_cast<std::size_t>(std::ranges::lower_bound(tokens, token) - tokens.begin())].logit;
         logit = bounded(logit + value);
     }
     return {.data = candidates.data(), .size = candidates.size(), .selected = -1, .sorted = false};
@@ -210,16 +240,16 @@ Token Sampler::Impl::end_token() const {
 Token Sampler::Impl::sample(std::span<const float> logits) {
     Token token = 0;
     if (grammar == nullptr) {
-        token = pick(fill(logits));
+        token = pick(decisive(logits));
     } else {
         // The whole vocabulary's texts against the grammar cost far more than a greedy pick that usually fits anyway.
         bool fits = false;
         if (sampling.temperature == 0.0F) {
-            token = pick(fill(logits));
+            token = pick(decisive(logits));
             fits = fits_grammar(token);
         }
         if (!fits) {
-            llama_token_data_array all = fill(logits);
+            llama_token_data_array all = all_of(logits);
             llama_sampler_apply(grammar.get(), &all);
             const bool none = std::all_of(all.data, all.data + all.size, [](const llama_token_data &candidate) {
                 return candidate.logit == -std::numeric_limits<float>::infinity();
@@ -252,6 +282,7 @@ Result<Sampler> Sampler::create(const Model &model, const Sampling &sampling) {
             impl->sampling.logit_bias.emplace_back(suppressed[i], -kLargest);
         }
     }
+    impl->n_decide = n_that_decide(impl->sampling);
     return Sampler(std::move(impl));
 }
 
