@@ -1,8 +1,10 @@
 // What isn't the model: processor time of the server for each generated token and each request over what the model itself takes,
 // and the memory of streams that wait.
 //
-// The model is so small that nearly all of the time is the server's. What the model takes is measured in a process of its own, by
-// decoding alone, and shown beside: the difference is transport, sampling, text, bookkeeping, saving.
+// What the model takes is measured in a process of its own, by decoding alone, and shown beside: the difference is transport,
+// sampling, text, bookkeeping. It would drown in what the model takes if that were much, so the model is small, and answers
+// aren't long: looking back at two thousand tokens takes even this model a millisecond. What a request costs beyond its tokens
+// (reading the prompt, committing, saving) is measured with answers of one token, and taken off.
 #include <algorithm>
 #include <atomic>
 #include <ctime>
@@ -27,7 +29,7 @@ constexpr std::chrono::milliseconds kLookEvery{20};
 constexpr std::chrono::milliseconds kSettling{500};  // until the last stream has all the memory that it gets
 
 struct Work {
-    std::uint32_t tokens = 0, requests = 0, streams = 0;
+    std::uint32_t answer_tokens = 0, answers = 0, requests = 0, streams = 0;
 };
 
 double cpu_us_of_this_process() {
@@ -36,21 +38,24 @@ double cpu_us_of_this_process() {
     return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
 }
 
-// Processor time of one decode step of the model alone, by the length of the context that the answers have on average.
-Result<double> model_us(const Lab &lab, const std::filesystem::path &model, std::uint32_t tokens) {
+// Processor time of one decode step of the model alone, on average over answers as long as those that are asked for.
+Result<double> model_us(const Lab &lab, const std::filesystem::path &model, const Work &work) {
     const auto decode = [&]() -> Result<OrderedJson> {
         BufferPool pool{64ULL << 20};
-        ENGRAM_ASSIGN(
-            const auto loaded,
-            Model::load({.path = model, .context_tokens = tokens + 256, .max_running = 1, .threads = 1}, nullptr, nullptr));
+        ENGRAM_ASSIGN(const auto loaded,
+                      Model::load({.path = model, .context_tokens = work.answer_tokens + 256, .max_running = 1, .threads = 1},
+                                  nullptr, nullptr));
         ENGRAM_ASSIGN(const auto context, Context::create(*loaded, pool));
         double start = 0;
-        for (std::uint32_t i = 0; i < tokens; ++i) {
-            if (i == 16) start = cpu_us_of_this_process();  // the first ones build what later ones find
-            const BatchToken token{.token = 100, .position = static_cast<Position>(i), .sequence = 0, .wants_logits = true};
-            ENGRAM_TRY(context->decode(std::span(&token, 1)));
+        for (std::uint32_t answer = 0; answer <= work.answers; ++answer) {
+            if (answer == 1) start = cpu_us_of_this_process();  // the first one builds what later ones find
+            context->clear(0);
+            for (std::uint32_t i = 0; i < work.answer_tokens; ++i) {
+                const BatchToken token{.token = 100, .position = static_cast<Position>(i), .sequence = 0, .wants_logits = true};
+                ENGRAM_TRY(context->decode(std::span(&token, 1)));
+            }
         }
-        return OrderedJson((cpu_us_of_this_process() - start) / (tokens - 16));
+        return OrderedJson((cpu_us_of_this_process() - start) / (work.answers * work.answer_tokens));
     };
     ENGRAM_ASSIGN(const OrderedJson json, lab.options().isolate(decode));
     return json.get<double>();
@@ -61,48 +66,65 @@ Result<double> cpu_us(Side &side) {
     return usage.cpu_s * 1e6;
 }
 
-Result<void> measure_work(Side &side, const Work &work, std::vector<double> &by_token, std::vector<double> &by_request) {
-    ENGRAM_ASSIGN(Conversation talk, side.converse("long"));
-    ENGRAM_ASSIGN(double before, cpu_us(side));
-    ENGRAM_ASSIGN(const Answer answer, side.turn(talk, "Tell me everything.", work.tokens));
-    ENGRAM_ASSIGN(double after, cpu_us(side));
-    by_token.push_back((after - before) / static_cast<double>(std::max<std::uint64_t>(1, answer.answer_tokens)));
-    ENGRAM_TRY(side.forget(talk));
-    ENGRAM_ASSIGN(before, cpu_us(side));
+struct Spent {
+    double us = 0;
+    std::uint64_t tokens = 0;  // of the answers
+};
+
+// What so many requests take, each of a conversation of its own.
+Result<Spent> spend(Side &side, std::uint32_t requests, std::uint32_t answer_tokens) {
     std::vector<Conversation> talks;
-    for (std::uint32_t i = 0; i < work.requests; ++i) {
-        ENGRAM_ASSIGN(Conversation one, side.converse(std::format("one-{}", i)));
-        ENGRAM_TRY(side.turn(one, std::format("{} asks.", i), 1));
+    Spent spent;
+    ENGRAM_ASSIGN(const double before, cpu_us(side));
+    for (std::uint32_t i = 0; i < requests; ++i) {
+        ENGRAM_ASSIGN(Conversation one, side.converse(std::format("{}-{}", answer_tokens, i)));
+        ENGRAM_ASSIGN(const Answer answer, side.turn(one, std::format("{} asks.", i), answer_tokens));
+        spent.tokens += answer.answer_tokens;
         talks.push_back(std::move(one));
     }
-    ENGRAM_ASSIGN(after, cpu_us(side));
-    by_request.push_back((after - before) / work.requests);
+    ENGRAM_ASSIGN(const double after, cpu_us(side));
+    spent.us = after - before;
     for (Conversation &one : talks) ENGRAM_TRY(side.forget(one));
+    return spent;
+}
+
+struct Times {
+    std::vector<double> token, token_alone,
+        request;  // model included; without it, and without what a request costs; of one token
+};
+
+Result<void> measure_work(Side &side, const Work &work, double model_us, Times &times) {
+    ENGRAM_ASSIGN(const Spent answers, spend(side, work.answers, work.answer_tokens));
+    ENGRAM_ASSIGN(const Spent requests, spend(side, work.requests, 1));
+    const double request = requests.us / work.requests;
+    times.request.push_back(request);
+    times.token.push_back(answers.us / static_cast<double>(std::max<std::uint64_t>(1, answers.tokens)));
+    const std::uint64_t more = answers.tokens > work.answers ? answers.tokens - work.answers : 1;  // than one each
+    times.token_alone.push_back((answers.us - work.answers * request) / static_cast<double>(more) - model_us);
     return {};
 }
 
 Result<void> measure_times(const Lab &lab, const std::filesystem::path &model, Pair &pair, const Work &work, Record &record) {
-    std::map<std::string, std::vector<double>> by_token;
-    std::map<std::string, std::vector<double>> by_request;
+    std::map<std::string, Times> times;
     std::vector<double> alone;  // each time anew: a processor isn't always as fast
     Row row{.labels = {{"what", "processor time"}}};
     for (std::uint32_t i = 0; i < lab.repetitions(5); ++i) {
-        const auto work_on = [&](Side &side) -> Result<void> {
-            if (i == 0) lab.note(std::format("{}: {} tokens, {} requests", side.name(), work.tokens, work.requests));
-            const std::string name(side.name());
-            return measure_work(side, work, by_token[name], by_request[name]);
-        };
-        ENGRAM_ASSIGN(const double us, model_us(lab, model, work.tokens));
+        ENGRAM_ASSIGN(const double us, model_us(lab, model, work));
         alone.push_back(us);
+        const auto work_on = [&](Side &side) -> Result<void> {
+            if (i == 0) {
+                lab.note(std::format("{}: {} answers of {} tokens, {} of one", side.name(), work.answers, work.answer_tokens,
+                                     work.requests));
+            }
+            return measure_work(side, work, us, times[std::string(side.name())]);
+        };
         ENGRAM_TRY(pair.each(work_on));
     }
     for (const auto &side : pair.sides()) {
         const std::string name(side->name());
-        row.add("for each token, model included", name, "us", by_token[name]);
-        std::vector<double> without;
-        for (std::size_t i = 0; i < alone.size(); ++i) without.push_back(by_token[name][i] - alone[i]);
-        row.add("for each token, without the model", name, "us", without);
-        row.add("for each request of one token", name, "us", by_request[name]);
+        row.add("for each token, model included", name, "us", times[name].token);
+        row.add("for each token, without the model", name, "us", times[name].token_alone);
+        row.add("for each request of one token", name, "us", times[name].request);
     }
     row.add("for each token, model included", kFloor, "us", alone);
     record.rows.push_back(std::move(row));
@@ -226,12 +248,13 @@ Result<void> measure_streams(const Lab &lab, Pair &pair, const Work &work, Recor
 Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
     record.configuration["model"] = "tiny-llama f32, random weights";
     ENGRAM_ASSIGN(const std::filesystem::path model, lab.options().synthetic("tiny-llama", "f32"));
-    const Work work{.tokens = lab.by_size<std::uint32_t>(40, 2000, 6000),
+    const Work work{.answer_tokens = lab.by_size<std::uint32_t>(12, 200, 200),
+                    .answers = lab.by_size<std::uint32_t>(2, 20, 60),
                     .requests = lab.by_size<std::uint32_t>(4, 200, 1000),
                     .streams = lab.by_size<std::uint32_t>(10, 1000, 1000)};
     SideOptions options = lab.side(model);
     options.threads = 1;
-    // Longer than the long answers, so that the one which others wait behind goes on until all of them are there.
+    // So that the long answer which others wait behind goes on until all of them are there.
     options.context_tokens = 16384;
     options.waiting = work.streams + 8;
     ENGRAM_ASSIGN(const std::unique_ptr<Pair> pair, Pair::start(lab, options, record));
@@ -247,7 +270,9 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
                                 .logarithmic = false});
     record.notes.emplace_back(
         "The floor is decoding alone, in a loop. Engram's time for a request includes two commits to disk "
-        "and writing its KV; llama-server keeps nothing.");
+        "and writing its KV; llama-server keeps nothing. Each token's time without the model is also without what a request of "
+        "one "
+        "token takes.");
     record.highlights.push_back({.what = "processor time for each token that isn't the model's",
                                  .labels = record.rows.front().labels,
                                  .figure = "for each token, without the model"});
