@@ -11,7 +11,14 @@
 
 namespace engram::testing {
 
-inline std::ptrdiff_t thread_count() { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); }
+inline std::ptrdiff_t thread_count() {
+    // ThreadSanitizer starts a thread of its own together with a program's first one.
+    [[maybe_unused]] static const bool started = [] {
+        std::thread([] {}).join();
+        return true;
+    }();
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
 
 // OpenMP's threads end by themselves, a moment after the thread that they computed for.
 inline void expect_thread_count(std::ptrdiff_t wanted) {
