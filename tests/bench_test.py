@@ -147,7 +147,8 @@ class BenchTest(unittest.TestCase):
 
     def test_run_interference(self):
         (record,) = self.look_at_all("interference")
-        self.assertEqual(len(record["rows"]), 4)
+        self.assertEqual([row["labels"]["beside"] for row in record["rows"]],
+                         ["nothing", "a prefill", "restores from disk", "saves", "turns that aren't stored"])
         for row in record["rows"]:
             told = {f["side"] for f in row["figures"] if f["name"] == "between two tokens"}
             self.assertEqual(told, {"engram"} | ({"llama-server", "llama-server, own streams"} if PEER else set()))

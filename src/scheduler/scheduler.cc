@@ -32,10 +32,15 @@ void Scheduler::build_batch() {
     }
     if (prefilling.empty() || room == 0) return;
     if (!batch_.empty()) room = costs_.prefill_room(prefill_share_, room);
-    const std::size_t chosen = prefilling[next_prefill_++ % prefilling.size()];
-    const Run &run = *runs_[chosen];
-    const auto to_boundary = static_cast<std::size_t>(std::max<Position>(1, run.chunk_end() - run.next_position()));
-    append(chosen, std::min({room, run.pending().size(), to_boundary}));
+    std::ranges::rotate(prefilling, prefilling.begin() + static_cast<std::ptrdiff_t>(next_prefill_++ % prefilling.size()));
+    for (const std::size_t chosen : prefilling) {
+        const Run &run = *runs_[chosen];
+        const auto to_boundary = static_cast<std::size_t>(std::max<Position>(1, run.chunk_end() - run.next_position()));
+        const std::size_t count = std::min({room, run.pending().size(), to_boundary});
+        append(chosen, count);
+        room -= count;
+        if (room == 0) return;
+    }
 }
 
 void Scheduler::measure(double ms) {

@@ -1,6 +1,7 @@
-// Turns many runs into batches: each step decodes one token of every run that is answering, together with one chunk of one run
-// that is still prefilling, so that a long prefill never stops the others. With answers under way the chunk is so small that the
-// step takes at most (1 + prefill_share) times as long as without it, by what steps have cost so far (step_costs.h).
+// Turns many runs into batches: each step decodes one token of every run that is answering, together with a chunk of one run
+// that is still prefilling, so that a long prefill never stops the others, and where that leaves room, of further ones: short
+// prompts are read together. With answers under way all of it is so small that the step takes at most (1 + prefill_share) times
+// as long as without it, by what steps have cost so far (step_costs.h).
 //
 // A Run is one sequence being computed. The scheduler knows nothing of agents, storage or text: it computes tokens, tells the run
 // how far its KV reaches, and asks it for the next token when there are logits.
@@ -74,7 +75,7 @@ class Scheduler {
     StepCosts costs_;
     std::uint64_t batches_ = 0;
     std::vector<std::shared_ptr<Run>> runs_;
-    std::size_t next_prefill_ = 0;  // whose chunk comes next, round-robin
+    std::size_t next_prefill_ = 0;  // whose chunk comes first, round-robin
     std::vector<BatchToken> batch_;
     std::vector<Share> shares_;
 };
