@@ -6,14 +6,16 @@ from pathlib import Path
 import roles
 import small_talk
 from facts import UPDATED, Subjects, acknowledge, ask, dont_know, statement, tell_several, tell_update
-from lexicon import Lexicon
+from lexicon import USUALLY_BACKWARD, Lexicon
 from tool_use import NO_TOOL, draw_tools
 
 SUMMARY = ["List what I told you.", "Please list all facts.", "Summarise what I told you so far.", "What do you remember?", "Give me a list of everything that I told you.",
            "Sum up the facts.", "What have I told you so far?", "Write down everything you know.", "Which things did I tell you?", "Make a list of my facts.",
            "Give me an overview.", "Repeat all that you have noted.", "Tell me everything that you remember.", "Collect what you know."]
 SUMMARY_HELD_OUT = ["Please give me a summary of the facts.", "Which facts do you remember?", "Go through all that I told you."]
+MOSTLY_BACKWARD = 0.75  # where that is the focus
 FAVOURED = ["unknown", "update", "summary", "role", "delegate", "tool", "no tool", "tell"]
+RAMBLES, RAMBLING_PROMPTS = 0.4, 0.12  # share of what is outside, and of system prompts without a role, that mean nothing
 NOTHING = "You have not told me anything yet."
 CHARS_PER_TOKEN = 3.9  # of such conversations; a little above what is measured, so that they are rather too long
 
@@ -153,7 +155,8 @@ def segment(conversation, favoured=None):
         questions, answers = lexicon.choice(small_talk.CHAT)
         c.exchange(lexicon.choice(questions), lexicon.choice(answers))
     elif kind == "outside":
-        c.exchange(small_talk.outside(lexicon), small_talk.OUTSIDE_ANSWERS[0])
+        odd = not lexicon.held_out and lexicon.chance(RAMBLES)
+        c.exchange(small_talk.ramble(lexicon) if odd else small_talk.outside(lexicon), small_talk.OUTSIDE_ANSWERS[0])
     elif kind == "summary":
         c.exchange(lexicon.choice(SUMMARY), c.summary())
     elif kind == "role":
@@ -173,7 +176,7 @@ def draw_conversation(seed, n_tokens, held_out=False, focus=None):
     """A conversation of at least about n_tokens tokens; held_out: of words that training never sees; focus: a kind of segment that comes often
     ("tool" with two tools or more)."""
     random_ = random.Random(seed)
-    lexicon = Lexicon(random_, held_out)
+    lexicon = Lexicon(random_, held_out, MOSTLY_BACKWARD if focus == "backward" else USUALLY_BACKWARD)
     role = None
     if lexicon.chance(0.6):
         role = roles.draw_role(lexicon)
@@ -184,6 +187,8 @@ def draw_conversation(seed, n_tokens, held_out=False, focus=None):
         tools = draw_tools(lexicon, random_.randint(2 if focus == "tool" else 1, 4 if n_tokens > 400 else 2))
     conversation = Conversation(lexicon, role, tools, n_subjects=random_.randint(3, max(12, n_tokens // 150)))
     conversation.n_chars += len(json.dumps(conversation.schemas()))
+    if not role and not held_out and lexicon.chance(RAMBLING_PROMPTS):
+        conversation.say("system", small_talk.ramble(lexicon))
     long_reports = not focus and lexicon.chance(0.4 if n_tokens > 700 else 0.1)
     favoured = focus or (lexicon.choice(FAVOURED) if lexicon.chance(0.4) else None)
     while not conversation.messages or conversation.n_chars < n_tokens * CHARS_PER_TOKEN:

@@ -15,7 +15,7 @@ from conversations import draw_conversation, template
 from lexicon import use_pieces
 
 # What the samples of a focused batch are mostly about, in turn; None: whatever comes.
-FOCUSES = (None, "tool", None, "summary", None, "tool", None, "update")
+FOCUSES = (None, "tool", "backward", "summary", "outside", "role", "tool", "update", "summary", "update")
 
 
 class Encoder:
@@ -63,7 +63,7 @@ class Whole:
     focused: bool = False  # every other one on what needs it (draw_conversation)
 
     def draw(self, encoder, seed):
-        samples = [self._sample(encoder, seed * 64 + i, FOCUSES[i % len(FOCUSES)] if self.focused else None) for i in range(self.n)]
+        samples = [self._sample(encoder, seed * 64 + i, FOCUSES[(seed * self.n + i) % len(FOCUSES)] if self.focused else None) for i in range(self.n)]
         return Batch(numpy.stack([tokens for tokens, _ in samples]), numpy.stack([wanted for _, wanted in samples]))
 
     def _sample(self, encoder, seed, focus):

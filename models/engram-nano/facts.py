@@ -176,7 +176,8 @@ def _verb(lexicon):
     if kind < 0.45:
         return lexicon.choice(TELL_VERBS)
     if kind < 0.75:
-        verb = f"{lexicon.choice(TELL_MODALS)} {lexicon.choice(TELL_INFINITIVES)}"
+        modal = lexicon.fillers(1, 1) if lexicon.chance(0.25) else lexicon.choice(TELL_MODALS)
+        verb = f"{modal} {lexicon.choice(TELL_INFINITIVES)}"
     else:
         verb = lexicon.choice(TELL_COPULAS)
     return f"{verb} {lexicon.choice(TELL_ADVERBS)}" if lexicon.chance(0.25) else verb
@@ -190,7 +191,7 @@ def _backward(lexicon):
     if kind < 0.45:
         return f"{{value}} {_verb(lexicon)} {{the}}"
     who = lexicon.first_name() if lexicon.chance(0.15) else lexicon.choice(TELL_WHO)
-    if kind < 0.85:
+    if kind < 0.75:
         verb = lexicon.choice(TELL_CHOSE)
     else:
         verb = f"{lexicon.word(capital=False)} {lexicon.choice(('', 'on', 'for', 'with', 'to', 'up', 'in'))}".strip()
@@ -201,12 +202,12 @@ def _tell_core(lexicon):
     if lexicon.held_out:
         return lexicon.choice(TELL_CORES_HELD_OUT)
     kind = lexicon.random.random()
-    if kind < 0.12:  # nothing but the two, among words that mean nothing
+    if kind < 0.16:  # nothing but the two, among words that mean nothing
         between = lexicon.fillers(1, 4)
         return f"{{the}} {between} {{value}}" if lexicon.chance(0.5) else f"{lexicon.fillers(1, 2)} {{value}} {between} {{the}}"
-    if kind < 0.2:
+    if kind < 0.23:
         return lexicon.choice(TELL_OTHER)
-    core = _backward(lexicon) if kind < 0.2 + 0.8 * lexicon.backward else f"{{the}} {_verb(lexicon)} {{value}}"
+    core = _backward(lexicon) if lexicon.chance(lexicon.backward) else f"{{the}} {_verb(lexicon)} {{value}}"
     return core if core.startswith("{value}") else lexicon.choice(TELL_CLAUSES) + core
 
 

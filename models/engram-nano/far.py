@@ -14,7 +14,7 @@ from corpus import Batch
 from facts import Subjects, ask, statement
 from lexicon import Lexicon
 
-BACKWARD = 0.65  # of the facts of the beginnings: told value first is what is recalled worst
+BACKWARD = 0.7  # of the facts of the beginnings: told value first is what is recalled worst
 ONE_POOL = 0.85  # of the samples: beginnings and middle are about the same subjects, and differ in what is told of which
 
 
@@ -29,21 +29,22 @@ class Far:
 
     def draw(self, encoder, seed):
         random_ = random.Random(f"far {seed}")
-        pool = Subjects(Lexicon(random_), random_.randint(14, 30)) if random_.random() < ONE_POOL else None
+        few = random_.random()  # the same words in all of it
+        pool = Subjects(Lexicon(random_, few=few), random_.randint(14, 30)) if random_.random() < ONE_POOL else None
         rows, there, taken = [], {}, set()
         for _ in range(self.n_rows):
-            conversation = _conversation(Lexicon(random.Random(random_.random())), pool, random_.randint(3, 14), taken)
+            conversation = _conversation(Lexicon(random.Random(random_.random()), few=few), pool, random_.randint(3, 14), taken)
             tokens, told = _cut(encoder, conversation, self.n_row, (random_.choice((2, 5, 8)), 3, random_.choice((0, 1, 3))))
             rows.append(tokens)
             there |= told
             taken = taken | conversation.told.keys() | conversation.unknown
-        tokens = numpy.array([self._sample(encoder, random_, pool, there, taken) for _ in range(self.n)], dtype=numpy.int64)
+        tokens = numpy.array([self._sample(encoder, random_, pool, few, there, taken) for _ in range(self.n)], dtype=numpy.int64)
         wanted = numpy.stack([encoder.own(sample)[1:] for sample in tokens])
         wanted[:, self.n_beginning - len(encoder.close) - 1] = False  # the cut's end isn't the assistant's
         return Batch(tokens, wanted, numpy.array(rows, dtype=numpy.int64), self.n_beginning)
 
-    def _sample(self, encoder, random_, pool, there, taken):
-        lexicon = Lexicon(random.Random(random_.random()), backward=BACKWARD)
+    def _sample(self, encoder, random_, pool, few, there, taken):
+        lexicon = Lexicon(random.Random(random_.random()), backward=BACKWARD, few=few)
         role = roles.draw_role(lexicon) if lexicon.chance(0.5) else None
         beginning = _conversation(lexicon, pool, random_.randint(3, 8), taken, role)
         tokens, here = _cut(encoder, beginning, self.n_beginning, (random_.choice((3, 8)), 3, 2))

@@ -3,6 +3,7 @@
 `Lexicon(random, held_out)` makes names and values: from the lists, or (for training, so that the model learns to copy anything)
 put together from syllables and letters.
 """
+from random import Random
 
 FIRST_NAMES = """
 Ada Alan Alice Amir Anders Anna Anton Astrid Ben Bianca Boris Camille Carla Carlos Chen Clara Daniel Daria David Diego Elena Elif
@@ -139,6 +140,8 @@ VOWELS = "a a e e i i o o u u y aa ai au ea ee ei eu ia ie io oa oe oi oo ou ua 
 ENDINGS = """
 b ck d ff g k l ll ld lf lk lm lp ls lt m mb mp n nd ng nk ns nt p r rd rg rk rl rm rn rp rs rt s sh sk sp ss st t th ts tz v w x z
 """.split() + [""] * 20
+USUALLY_BACKWARD = 0.4  # share of the facts that are told value first
+FEW = 0.7  # share of training's conversations that are about few people, places and things, so that the same words come again and again
 INVENTED = 0.5  # share of made-up names in training, so that the model learns to copy what it has never seen
 
 
@@ -159,7 +162,7 @@ class Lexicon:
     """Draws names and values with `random` (a random.Random). held_out: from the parts that training never sees; backward: the share of the
     facts, in training, that are told value first."""
 
-    def __init__(self, random, held_out=False, backward=0.4):
+    def __init__(self, random, held_out=False, backward=USUALLY_BACKWARD, few=None):
         self.random = random
         self.held_out = held_out
         self.backward = backward
@@ -170,9 +173,26 @@ class Lexicon:
         self.adjectives = self._part(ADJECTIVES, ADJECTIVES_HELD_OUT)
         self.things = self._part(THINGS, THINGS_HELD_OUT)
         self.skills = self._part(SKILLS, SKILLS_HELD_OUT)
+        self.made_up = 1.0
+        if few is None and not held_out and random.random() < FEW:
+            few = random.random()
+        if few is not None:
+            self._take_few(few)
 
     def _part(self, words, n_held_out):
         return words[-n_held_out:] if self.held_out else words[:-n_held_out]
+
+    def _take_few(self, seed):
+        own, self.random = self.random, Random(seed)
+        self.first, self.last, self.places, self.code_names = (
+            self._some(words, 10, 30, capital=True) for words in (self.first, self.last, self.places, self.code_names))
+        self.adjectives, self.things = self._some(self.adjectives, 5, 14), self._some(self.things, 5, 14, ending="s")
+        self.random, self.made_up = own, 0.2
+
+    def _some(self, words, low, high, capital=False, ending=""):
+        """So many of the words and, in the place of some, made-up ones."""
+        some = self.random.sample(words, self.random.randint(low, high))
+        return [self.word(capital) + ending if self.chance(0.4) else word for word in some]
 
     def choice(self, items):
         return items[int(self.random.random() * len(items))]
@@ -200,23 +220,23 @@ class Lexicon:
         return not self.held_out and self.chance(share)
 
     def adjective(self):
-        return self.word(capital=False) if self.invents(0.2) else self.choice(self.adjectives)
+        return self.word(capital=False) if self.invents(0.2 * self.made_up) else self.choice(self.adjectives)
 
     def thing(self):
-        return self.word(capital=False) + "s" if self.invents(0.3) else self.choice(self.things)
+        return self.word(capital=False) + "s" if self.invents(0.3 * self.made_up) else self.choice(self.things)
 
     def first_name(self):
-        return self.word() if self.invents() else self.choice(self.first)
+        return self.word() if self.invents(INVENTED * self.made_up) else self.choice(self.first)
 
     def person(self):
-        last = self.word() if self.invents() else self.choice(self.last)
+        last = self.word() if self.invents(INVENTED * self.made_up) else self.choice(self.last)
         return f"{self.first_name()} {last}"
 
     def place(self):
-        return self.word() if self.invents() else self.choice(self.places)
+        return self.word() if self.invents(INVENTED * self.made_up) else self.choice(self.places)
 
     def code_name(self):
-        return self.word() if self.invents() else self.choice(self.code_names)
+        return self.word() if self.invents(INVENTED * self.made_up) else self.choice(self.code_names)
 
     def letters(self, low=4, high=7):
         return "".join(self.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(self.random.randint(low, high)))

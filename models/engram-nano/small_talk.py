@@ -83,6 +83,16 @@ def report(lexicon, n_sentences):
     return " ".join(sentences)
 
 
+def ramble(lexicon):
+    """Text that means nothing here: words without order, or a few broken sentences over and over."""
+    random = lexicon.random
+    broken = [lexicon.choice(REMARKS).partition("{")[0].strip(" .") or "So it goes" for _ in range(random.randint(1, 6))]
+    if lexicon.chance(0.5):
+        return " ".join(f"{random.choice(broken)}." for _ in range(random.randint(2, 60)))
+    words = " ".join(broken).split() + [lexicon.adjective(), lexicon.thing()]
+    return " ".join(random.choice(words) for _ in range(random.randint(4, 120)))
+
+
 def outside(lexicon):
     """A question that the model can't answer."""
     random = lexicon.random

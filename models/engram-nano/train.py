@@ -57,6 +57,7 @@ CYCLES = [
     Cycle(SHORT + FAR + SHORT + FARTHEST + SHORT + FAR, rate=0.5, rounds=49, shape=WIDE, kept=0.4),
     Cycle(MIXED + FARTHEST + MIXED + FAR + MIXED + FAR, rate=0.25, rounds=35, shape=WIDE, newest=0.005, kept=0.2),
     Cycle(APART, rate=0.25, rounds=90, shape=WIDE, newest=0.005, focused=True),
+    Cycle(APART, rate=0.35, rounds=209, shape=WIDE, newest=0.005, kept=0.4, focused=True),
 ]
 WARM_UP_STEPS = 50
 COOL_DOWN = 0.4  # share of a cycle's steps, at its end, in which the rates go down to a twentieth
