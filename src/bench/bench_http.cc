@@ -89,8 +89,9 @@ Result<Spent> spend(Side &side, std::uint32_t requests, std::uint32_t answer_tok
 }
 
 struct Times {
-    std::vector<double> token, token_alone,
-        request;  // model included; without it, and without what a request costs; of one token
+    std::vector<double> token;        // model included
+    std::vector<double> token_alone;  // without it, and without what a request costs
+    std::vector<double> request;      // of one token
 };
 
 Result<void> measure_work(Side &side, const Work &work, double model_us, Times &times) {
@@ -270,9 +271,7 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
                                 .logarithmic = false});
     record.notes.emplace_back(
         "The floor is decoding alone, in a loop. Engram's time for a request includes two commits to disk "
-        "and writing its KV; llama-server keeps nothing. Each token's time without the model is also without what a request of "
-        "one "
-        "token takes.");
+        "and writing its KV; llama-server keeps nothing. Without the model is also without what a request of one token takes.");
     record.highlights.push_back({.what = "processor time for each token that isn't the model's",
                                  .labels = record.rows.front().labels,
                                  .figure = "for each token, without the model"});

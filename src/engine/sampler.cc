@@ -153,6 +153,10 @@ Handle make_chain(const Sampling &sampling, std::int32_t vocabulary) {
     return chain;
 }
 
+float bounded(float logit) { return std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest); }
+
+llama_token_data candidate(Token token, float logit) { return {.id = token, .logit = bounded(logit), .p = 0.0F}; }
+
 // How many of the largest logits decide; 0: all may. Any bias can move one token into them, and another out.
 std::size_t n_that_decide(const Sampling &sampling) {
     if (has_penalties(sampling)) return 0;  // they come before what is the most probable is asked
@@ -168,13 +172,13 @@ struct Sampler::Impl {
     Handle made_chain;  // null: no token was seen so far. The draw's generator takes 10 KiB, and many wait for their turn
     Handle grammar;     // null: none
     std::size_t n_decide = 0;
-    std::vector<Token> tokens;                 // of the candidates, in order
-    std::vector<llama_token_data> candidates;  // both reused: a large vocabulary's take megabytes
+    std::vector<Token> tokens;                 // what is found to be decisive
+    std::vector<llama_token_data> candidates;  // in the tokens' order. Both are reused: a large vocabulary's take megabytes
 
     llama_sampler *chain();  // penalties to draw
     llama_token_data_array all_of(std::span<const float> logits);
     llama_token_data_array decisive(std::span<const float> logits);  // those that the chain could pick, and some more
-    llama_token_data_array fill(std::span<const float> logits);
+    llama_token_data_array biased();                                 // the candidates
     Token pick(llama_token_data_array all);
     bool fits_grammar(Token token);
     Token end_token() const;
@@ -187,9 +191,9 @@ llama_sampler *Sampler::Impl::chain() {
 }
 
 llama_token_data_array Sampler::Impl::all_of(std::span<const float> logits) {
-    tokens.resize(logits.size());
-    std::iota(tokens.begin(), tokens.end(), 0);
-    return fill(logits);
+    candidates.resize(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) candidates[i] = candidate(static_cast<Token>(i), logits[i]);
+    return biased();
 }
 
 llama_token_data_array Sampler::Impl::decisive(std::span<const float> logits) {
@@ -201,17 +205,14 @@ llama_token_data_array Sampler::Impl::decisive(std::span<const float> logits) {
         const auto twice = std::ranges::unique(tokens);
         tokens.erase(twice.begin(), twice.end());
     }
-    return fill(logits);
+    candidates.clear();
+    for (const Token token : tokens) candidates.push_back(candidate(token, logits[static_cast<std::size_t>(token)]));
+    return biased();
 }
 
-llama_token_data_array Sampler::Impl::fill(std::span<const float> logits) {
-    const auto bounded = [](float logit) { return std::isnan(logit) ? -kLargest : std::clamp(logit, -kLargest, kLargest); };
-    candidates.resize(tokens.size());
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-        candidates[i] = {.id = tokens[i], .logit = bounded(logits[static_cast<std::size_t>(tokens[i])]), .p = 0.0F};
-    }
+llama_token_data_array Sampler::Impl::biased() {
     for (const auto &[token, value] : sampling.logit_bias) {
-        float &logit = candidates[static_cast<std::size_t>(std::ranges::lower_bound(tokens, token) - tokens.begin())].logit;
+        float &logit = std::ranges::lower_bound(candidates, token, {}, &llama_token_data::id)->logit;
         logit = bounded(logit + value);
     }
     return {.data = candidates.data(), .size = candidates.size(), .selected = -1, .sorted = false};

@@ -96,6 +96,13 @@ TEST_F(SamplerTest, ASeedDecidesEverything) {
 TEST_F(SamplerTest, TopKKeepsTheLargest) {
     const std::set<Token> kept = support({.temperature = 20.0F, .top_k = 4, .seed = 1});
     EXPECT_EQ(kept, largest(4));
+    // Of so few, not all tokens are looked at.
+    EXPECT_EQ(support({.temperature = 20.0F, .top_k = 2, .seed = 1}), largest(2));
+    const Token other = best() == 300 ? 301 : 300;
+    EXPECT_EQ(support({.temperature = 20.0F, .top_k = 1, .seed = 1, .logit_bias = {{other, 1000.0F}}}), std::set<Token>{other});
+    std::set<Token> second = largest(2);
+    second.erase(best());
+    EXPECT_EQ(support({.temperature = 20.0F, .top_k = 1, .seed = 1, .logit_bias = {{best(), -kInfinity}}}), second);
     // Above libllama's bound between its two ways of sorting.
     const std::set<Token> many = support({.temperature = 20.0F, .top_k = 200, .seed = 1});
     const std::set<Token> allowed = largest(200);

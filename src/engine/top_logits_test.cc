@@ -34,7 +34,7 @@ std::set<Token> largest(const std::vector<float> &logits, std::size_t n) {
 TEST(TopLogits, AreAmongThoseFound) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
-    // Of odd lengths too; every so manieth value is one that many have, or none.
+    // Of odd lengths too; a share of the values, from half to a thousandth, is one and the same.
     for (const std::size_t size : {1024U, 4095U, 32'768U, 50'257U}) {
         for (const float odd : {0.5F, 3.0F, kInfinity, 2 * kLimit, -kInfinity, -2 * kLimit, kNan}) {
             for (const std::size_t every : {2U, 7U, 1000U}) {
