@@ -55,5 +55,18 @@ TEST(StepCostsTest, OneStepThatWasHeldUpChangesLittle) {
     EXPECT_GT(*costs.prefill_ms_per_token(), 0.9);
 }
 
+TEST(StepCostsTest, NoiseOfSmallChunksDoesntMakeThemSmaller) {
+    StepCosts costs;
+    costs.measured(0, 512, 512);
+    for (int i = 0; i < 20; ++i) costs.measured(2, 0, 20);
+    for (int i = 0; i < 50; ++i) {
+        costs.measured(2, 2, 12);  // 22 on average
+        costs.measured(2, 2, 32);
+        costs.measured(2, 0, 20);
+    }
+    EXPECT_LT(*costs.prefill_ms_per_token(), 2);
+    EXPECT_GE(costs.prefill_room(1, 512), 10U);
+}
+
 }  // namespace
 }  // namespace engram
