@@ -235,6 +235,50 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"tiny-lfm2", "q8_0", MemoryClass::hybrid}, Case{"tiny-mamba", "f16", MemoryClass::recurrent}),
     [](const auto &tested) { return test_name(tested.param.geometry + "_" + tested.param.kv_type); });
 
+// What the tests that compare answers of agents computed side by side rely on (agents/testing_manager.h). It isn't so for f16 and
+// f32, which becomes f16 before the attention: libggml accumulates those in f16 for batches of fewer than 64 tokens and in f32
+// for larger ones, and the logits of these models then differ by some hundredths.
+TEST(Context, WhatIsComputedTogetherChangesNothingWithOtherTypes) {
+    const auto tokens = some_tokens(40);
+    const auto others = some_tokens(50, 9);
+    for (const std::string type : {"bf16", "q8_0"}) {
+        ModelOptions options = tiny_options("tiny-llama");
+        options.kv_type_k = options.kv_type_v = type;
+        const auto model = load_tiny(options);
+        ASSERT_NE(model, nullptr);
+        BufferPool pool{1ULL << 20};
+        const auto context = Context::create(*model, pool);
+        ASSERT_TRUE(context.has_value()) << context.error().message;
+        const auto logits_with = [&](std::size_t n_others, std::size_t chunk) {
+            (*context)->clear(0);
+            (*context)->clear(1);
+            std::vector<BatchToken> batch;
+            const auto add = [&](const std::vector<Token> &from, std::size_t i, SequenceId sequence) {
+                batch.push_back({.token = from[i],
+                                 .position = static_cast<Position>(i),
+                                 .sequence = sequence,
+                                 .wants_logits = i + 1 == from.size()});
+            };
+            for (std::size_t i = 0; i < n_others; ++i) add(others, i, 1);
+            for (std::size_t i = 0; i < tokens.size(); ++i) {
+                add(tokens, i, 0);
+                if ((i + 1) % chunk != 0 && i + 1 < tokens.size()) continue;
+                EXPECT_TRUE((*context)->decode(batch).has_value());
+                if (i + 1 < tokens.size()) batch.clear();
+            }
+            const auto values = (*context)->logits(batch.size() - 1);
+            return std::vector<float>(values.begin(), values.end());
+        };
+        const std::vector<float> alone = logits_with(0, tokens.size());
+        const auto expect_same = [&](const std::vector<float> &logits) {
+            ASSERT_EQ(logits.size(), alone.size());
+            for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(logits[i], alone[i], 1e-3) << type << ", token " << i;
+        };
+        expect_same(logits_with(others.size(), tokens.size()));
+        expect_same(logits_with(0, 7));
+    }
+}
+
 // Its states have a section of attention without layers, which isn't taken for a layout that is understood.
 TEST(Context, AModelOfWindowsAloneIsStoredAsWholeStates) {
     const auto model = load_tiny(tiny_options("tiny-windows"));
