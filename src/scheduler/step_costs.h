@@ -17,11 +17,18 @@ class StepCosts {
     std::size_t prefill_room(double share, std::size_t most) const;
 
     // What is known so far.
-    std::optional<double> decode_ms() const { return decode_ms_; }  // of a step that only decodes
-    std::optional<double> prefill_ms_per_token() const { return token_ms_; }
+    std::optional<double> decode_ms() const { return decode_.ms; }  // of a step that only decodes
+    std::optional<double> prefill_ms_per_token() const { return token_.ms; }
 
   private:
-    std::optional<double> decode_ms_, token_ms_;
+    // A mean in which what is measured has a weight of less than 1, and older values fade when more than 1 is known.
+    struct Estimate {
+        std::optional<double> ms = {};
+        double known = 0;  // the weights so far
+
+        void learn(double value, double weight);
+    };
+    Estimate decode_, token_;
 };
 
 }  // namespace engram

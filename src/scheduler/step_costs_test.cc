@@ -55,9 +55,16 @@ TEST(StepCostsTest, OneStepThatWasHeldUpChangesLittle) {
     EXPECT_GT(*costs.prefill_ms_per_token(), 0.9);
 }
 
+TEST(StepCostsTest, TheFirstStepSaysNoMoreThanOthers) {
+    StepCosts costs;
+    costs.measured(0, 512, 4096);  // what is touched for the first time
+    for (int i = 0; i < 7; ++i) costs.measured(0, 512, 512);
+    EXPECT_NEAR(*costs.prefill_ms_per_token(), 15.0 / 8, 1e-6);
+}
+
 TEST(StepCostsTest, NoiseOfSmallChunksDoesntMakeThemSmaller) {
     StepCosts costs;
-    costs.measured(0, 512, 512);
+    for (int i = 0; i < 16; ++i) costs.measured(0, 512, 512);
     for (int i = 0; i < 20; ++i) costs.measured(2, 0, 20);
     for (int i = 0; i < 50; ++i) {
         costs.measured(2, 2, 12);  // 22 on average
