@@ -142,9 +142,9 @@ Result<void> begin_all(const Scene &scene, Pair &pair, Talks &talks) {
 
 Result<void> measure_beside(Scene &scene, Pair &pair, Beside beside, std::string_view name, Talks &talks, Record &record) {
     std::map<std::string, Watched> watched;
-    if (beside == Beside::turn) {  // from here on ours writes nothing; it has forgotten what it had
+    if (beside == Beside::save || beside == Beside::turn) {  // both begin alike, since longer contexts make slower steps
         std::vector<std::string> flags = kOurFlags;
-        flags.insert(flags.end(), {"--disk-budget", std::string(kNoRoom)});
+        if (beside == Beside::turn) flags.insert(flags.end(), {"--disk-budget", std::string(kNoRoom)});  // nothing is written
         ENGRAM_TRY(pair.alone(pair.ours(), [&](Side &side) { return side.restart_with(std::move(flags)); }));
         ENGRAM_TRY(begin_all(scene, pair, talks));
     }
