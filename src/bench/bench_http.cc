@@ -254,6 +254,7 @@ Result<void> run_http(const Lab &lab, const std::string &, Record &record) {
                     .requests = lab.by_size<std::uint32_t>(4, 200, 1000),
                     .streams = lab.by_size<std::uint32_t>(10, 1000, 1000)};
     SideOptions options = lab.side(model);
+    options.huge_pages = false;
     options.threads = 1;
     // So that the long answer which others wait behind goes on until all of them are there.
     options.context_tokens = 16384;

@@ -133,6 +133,7 @@ class PeerSide final : public Side {
 
     OrderedJson configuration() const override {
         OrderedJson json = Side::configuration();
+        json["huge_pages"] = options_.huge_pages;
         std::string flags = "--flash-attn on --kv-unified --cache-ram 8192 --slot-save-path";
         for (const std::string &word : options_.more) flags += " " + word;
         json["flags"] = flags;
@@ -177,6 +178,7 @@ class PeerSide final : public Side {
                                        "--slot-save-path",
                                        memory_folder().string() + "/"};
         words.insert(words.end(), options_.more.begin(), options_.more.end());
+        if (options_.huge_pages) words.insert(words.begin(), {"env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"});
         return words;
     }
 

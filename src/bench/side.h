@@ -33,7 +33,9 @@ struct SideOptions {
     std::uint32_t waiting = 256;         // requests that may wait
     std::vector<std::string> more = {};  // further flags
     std::string label = {};              // the peer's name where there are several of it; empty: llama-server
-    bool examined = false;               // answers are compared: they say what they answer, and the peer's what else was likely
+    // The peer gets huge pages, which Engram asks for itself; false where little else takes memory, which would look like more.
+    bool huge_pages = true;
+    bool examined = false;  // answers are compared: they say what they answer, and the peer's what else was likely
 };
 
 // An agent keeps its place in a slot of its own only so: by default the peer moves idle slots to host memory, and doesn't bring
