@@ -13,6 +13,7 @@
 #include "cli/version.h"
 #include "config/installed_file.h"
 #include "config/options.h"
+#include "engine/huge_pages.h"
 #include "engine/system_info.h"
 #include "registry/registry.h"
 #include "tenants/tenants.h"
@@ -42,6 +43,20 @@ void check_engine(const SystemInfo &info, Findings &findings) {
         {"engine", cpu ? Verdict::good : Verdict::bad,
          cpu ? std::format("libllama {}, ggml {}, {} devices", info.llama_version, info.ggml_version, info.devices.size())
              : "ggml found no processor backend; reinstall the packages of libllama and ggml"});
+}
+
+// Nothing is wrong without them, but answers may take half as long again (docs/adr/0020-huge-pages.md).
+void check_memory(const SystemInfo &info, Findings &findings) {
+    if (info.huge_pages.empty()) {
+        findings.push_back({"memory", Verdict::good, "this system has no huge pages to give"});
+    } else if (info.huge_pages == "never") {
+        findings.push_back({"memory", Verdict::attention,
+                            std::format("huge pages are switched off, which makes answers slower, above all in virtual machines; "
+                                        "run as root: echo madvise > {}",
+                                        kHugePageSetting)});
+    } else {
+        findings.push_back({"memory", Verdict::good, std::format("huge pages for models and memories ({})", info.huge_pages)});
+    }
 }
 
 void check_home(const std::filesystem::path &home, Findings &findings) {
@@ -200,6 +215,7 @@ Json doctor_json(const SystemInfo &info, const Findings &findings, Verdict worst
               {"ggml", info.ggml_version},
               {"ggml_commit", info.ggml_commit}}},
             {"processors", info.processors},
+            {"huge_pages", info.huge_pages},
             {"gpu_offload", info.gpu_offload},
             {"devices", devices},
             {"cpu_features", features},
@@ -241,6 +257,7 @@ Result<ExitCode> doctor(const Context &context) {
     std::uint64_t free_bytes = 0;
     Findings findings;
     check_engine(info, findings);
+    check_memory(info, findings);
     check_home(options.home, findings);
     check_space(options, survey ? &*survey : nullptr, free_bytes, findings);
     check_store(survey, findings);
@@ -256,7 +273,7 @@ Result<ExitCode> doctor(const Context &context) {
 }  // namespace
 
 void add_doctor_command(CommandLine &line) {
-    line.command("doctor", "check the engine, the home folder, the store, the registry and the tenants",
+    line.command("doctor", "check the engine, its memory, the home folder, the store, the registry and the tenants",
                  [](Context &context) { return doctor(context); });
 }
 

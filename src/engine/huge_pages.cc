@@ -17,6 +17,14 @@ constexpr std::string_view kPrivate = " rw-p 00000000 00:00 0";
 
 }  // namespace
 
+std::string huge_page_mode(const std::filesystem::path &setting) {
+    std::ifstream file(setting);  // "always [madvise] never"
+    for (std::string word; file >> word;) {
+        if (word.size() > 2 && word.starts_with('[') && word.ends_with(']')) return word.substr(1, word.size() - 2);
+    }
+    return {};
+}
+
 HugePages::HugePages(std::size_t least_bytes) : least_bytes_(least_bytes), known_(mapped()) {}
 
 std::vector<HugePages::Range> HugePages::mapped() {

@@ -11,9 +11,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 namespace engram {
+
+inline constexpr const char *kHugePageSetting = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+// Which of "always", "madvise" and "never" the system has chosen; empty where it has no huge pages to give.
+std::string huge_page_mode(const std::filesystem::path &setting = kHugePageSetting);
 
 // Not thread-safe. Other threads may map and unmap meanwhile.
 class HugePages {

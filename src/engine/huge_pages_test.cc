@@ -72,10 +72,23 @@ std::size_t bytes_in_huge_pages() {
     return kibibytes << 10;
 }
 
+TEST(HugePageMode, IsTheWordInBrackets) {
+    const testing::TemporaryFolder folder;
+    const auto mode_of = [&](const std::string &text) {
+        std::ofstream(folder.path() / "enabled") << text;
+        return huge_page_mode(folder.path() / "enabled");
+    };
+    EXPECT_EQ(mode_of("always [madvise] never\n"), "madvise");
+    EXPECT_EQ(mode_of("always madvise [never]\n"), "never");
+    EXPECT_EQ(mode_of("always madvise never\n"), "");
+    EXPECT_EQ(mode_of(""), "");
+    EXPECT_EQ(huge_page_mode(folder.path() / "nothing here"), "");
+}
+
 class HugePagesTest : public ::testing::Test {
   protected:
     void SetUp() override {
-        if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage/enabled")) GTEST_SKIP() << "this kernel has none";
+        if (huge_page_mode().empty()) GTEST_SKIP() << "this kernel has none";
     }
 };
 

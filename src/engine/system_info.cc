@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/backend.h"
+#include "engine/huge_pages.h"
 
 namespace engram {
 namespace {
@@ -45,6 +46,7 @@ SystemInfo system_info() {
     info.ggml_commit = text_or_empty(ggml_commit());
     info.gpu_offload = llama_supports_gpu_offload();
     info.processors = std::thread::hardware_concurrency();
+    info.huge_pages = huge_page_mode();
     for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
         ggml_backend_reg_t backend = ggml_backend_dev_backend_reg(device);

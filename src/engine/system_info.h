@@ -22,6 +22,7 @@ struct SystemInfo {
     std::vector<std::pair<std::string, std::string>> cpu_features;  // ggml's names and values: {"AVX512", "1"}
     bool gpu_offload = false;
     std::uint32_t processors = 0;  // logical ones
+    std::string huge_pages;        // huge_page_mode()
 };
 
 // Loads the backends when that hasn't been done. Any thread.
