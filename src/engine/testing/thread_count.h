@@ -13,7 +13,7 @@ namespace engram::testing {
 
 inline std::ptrdiff_t thread_count() {
     // ThreadSanitizer starts a thread of its own together with a program's first one.
-    [[maybe_unused]] static const bool started = [] {
+    [[maybe_unused]] static const bool kStarted = [] {
         std::thread([] {}).join();
         return true;
     }();
