@@ -5,7 +5,7 @@
 #              SEED=N the torture's seed, MAY_SKIP=fault,… what it may leave out on this machine
 #   PREFIX=…   where `make install` puts things (default: ~/.local)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test torture clients build debug check format bench bench-full asan tsan fuzz model install clean
+.PHONY: help demo serve program test torture clients build debug check format bench bench-full asan tsan fuzz model install clean
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PREFIX ?= $(HOME)/.local
@@ -21,15 +21,18 @@ ctest = ./dev ctest --output-on-failure --no-tests=error -j $(JOBS)
 help:  ## say what there is
 	@echo "Engram: agents whose memory survives the process."
 	@echo
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  ./engram …     the program            ./dev CMD …    a command where the toolchain is"
 
-demo: build  ## create three agents, kill their process, resume them from disk
+demo: program  ## create three agents, kill their process, resume them from disk
 	@./engram demo $(if $(MODEL),--model $(MODEL))
 
-serve: build  ## answer clients at http://127.0.0.1:8000
+serve: program  ## answer clients at http://127.0.0.1:8000
 	@./engram serve $(if $(MODEL),--model $(MODEL))
+
+program:  ## compile the program alone: half of everything
+	@./dev tools/build release --target engram
 
 build:  ## compile everything
 	@./dev tools/build release
@@ -45,7 +48,7 @@ torture: build  ## random clients and faults against the server for MINUTES (doc
 	  --shim build/release/tests/torture/libengram_torture_shim.so --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(MAY_SKIP),--may-skip $(MAY_SKIP))
 
-clients: build  ## Claude Code, Codex and opencode against the server (fetches a gigabyte from npm)
+clients: program  ## Claude Code, Codex and opencode against the server (fetches a gigabyte from npm)
 	@./dev tests/clients/run.sh build/clients $(CURDIR)/build/release/src/cli/engram
 
 check: build  ## formatting, naming and static analysis (warnings are errors in every build)
@@ -66,13 +69,13 @@ fuzz:  ## look for inputs that break a parser, for MINUTES in total
 	@./dev tools/build fuzz --target fuzzers
 	@./dev tools/fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
-bench: build  ## measure beside llama-server; results and report in bench/results
+bench: program  ## measure beside llama-server; results and report in bench/results
 	@$(call measure_and_report,quick)
 
-bench-full: build  ## the same with more models, lengths and repetitions (hours; goes on where it was interrupted)
+bench-full: program  ## the same with more models, lengths and repetitions (hours; goes on where it was interrupted)
 	@$(call measure_and_report,full)
 
-model: build  ## train the embedded model again, from nothing (hours)
+model: program  ## train the embedded model again, from nothing (hours)
 	@./dev --training models/engram-nano/make.sh build/engram-nano
 	@./engram eval --model models/engram-nano/engram-nano.gguf
 
