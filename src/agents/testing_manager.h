@@ -11,8 +11,8 @@
 
 namespace engram::testing {
 
-// With bf16, what is computed together changes no bit of an answer, so that answers can be compared. With f16 it does: libggml
-// accumulates the values in f16 for batches below 64 tokens, in f32 above (context_test.cc).
+// With bf16, what is computed together changes no bit of an answer, so that answers can be compared. With f16 it does: libggml's
+// attention goes another way for batches of 64 tokens and more (context_test.cc).
 inline ManagerOptions tiny_manager(const std::filesystem::path &home, const std::string &geometry = "tiny-llama",
                                    const std::string &kv_type = "bf16") {
     ManagerOptions options;

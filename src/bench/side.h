@@ -33,7 +33,8 @@ struct SideOptions {
     std::uint32_t waiting = 256;         // requests that may wait
     std::vector<std::string> more = {};  // further flags
     std::string label = {};              // the peer's name where there are several of it; empty: llama-server
-    // The peer gets huge pages, which Engram asks for itself; false where little else takes memory, which would look like more.
+    // The peer gets huge pages, which Engram asks for itself. Not where memory itself is measured: its small pieces would take
+    // more.
     bool huge_pages = true;
     bool examined = false;  // answers are compared: they say what they answer, and the peer's what else was likely
 };

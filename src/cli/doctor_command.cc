@@ -45,7 +45,7 @@ void check_engine(const SystemInfo &info, Findings &findings) {
              : "ggml found no processor backend; reinstall the packages of libllama and ggml"});
 }
 
-// Nothing is wrong without them, but answers may take half as long again (docs/adr/0020-huge-pages.md).
+// Nothing is wrong without them, but answers took nearly twice as long where it was measured (docs/adr/0020-huge-pages.md).
 void check_memory(const SystemInfo &info, Findings &findings) {
     if (info.huge_pages.empty()) {
         findings.push_back({"memory", Verdict::good, "this system has no huge pages to give"});

@@ -1,4 +1,5 @@
-// What must happen once in a process before libllama is used, and what libllama says when something fails.
+// What must happen once in a process before libllama is used, and what is made of its log: why something failed, and that it has
+// allocated a buffer, which then gets huge pages (huge_pages.h).
 #pragma once
 
 #include <string>

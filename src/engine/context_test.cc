@@ -235,9 +235,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"tiny-lfm2", "q8_0", MemoryClass::hybrid}, Case{"tiny-mamba", "f16", MemoryClass::recurrent}),
     [](const auto &tested) { return test_name(tested.param.geometry + "_" + tested.param.kv_type); });
 
-// What the tests that compare answers of agents computed side by side rely on (agents/testing_manager.h). It isn't so for f16 and
-// f32, which becomes f16 before the attention: libggml accumulates those in f16 for batches of fewer than 64 tokens and in f32
-// for larger ones, and the logits of these models then differ by some hundredths.
+// What the tests that compare answers of agents computed side by side rely on (agents/testing_manager.h). It isn't so for f16,
+// and for f32, which gives the same logits as f16: for batches of 64 tokens and more libggml's attention goes another way, and
+// the logits of these models differ by some hundredths.
 TEST(Context, WhatIsComputedTogetherChangesNothingWithOtherTypes) {
     const auto tokens = some_tokens(40);
     const auto others = some_tokens(50, 9);
