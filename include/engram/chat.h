@@ -178,6 +178,7 @@ struct ChatFinished {  // of one choice
     std::uint64_t answer_tokens = 0;    // sampled, the end-of-turn token included
     std::uint64_t thinking_tokens = 0;  // of those
     double ttft_ms = 0, decode_ms = 0;
+    bool committed = true;  // as in TurnResult
     std::string warning;
 };
 

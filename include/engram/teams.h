@@ -69,7 +69,7 @@ enum class RunEnd : std::uint8_t {
     time,
     tokens,
     cancelled,
-    failed,  // the model couldn't go on: `warning` says why
+    failed,  // the model couldn't go on, or its calls could not be written down and aren't made: `warning` says why
 };
 std::string_view run_end_name(RunEnd end);  // the enumerators' names
 
@@ -106,6 +106,7 @@ struct RunResult {
     std::vector<ChatToolCall> pending;
     std::vector<RunStep> steps;
     RunUsage usage;
+    bool committed = true;  // false: the last answer could not be written down, and the agent won't know of it
     std::string warning;
 };
 

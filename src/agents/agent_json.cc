@@ -60,6 +60,7 @@ Json turn_json(const std::string &agent, const TurnResult &result) {
               {"commit_ms", result.commit_ms},
               {"queue_ms", result.queue_ms},
               {"miss", nullptr},
+              {"committed", result.committed},
               {"warning", nullptr}};
     if (result.miss) {
         json["miss"] = {{"at_token", result.miss->at_token}, {"reason", result.miss->reason}};

@@ -72,6 +72,7 @@ ChatFinished ChatAnswer::finished(const TurnResult &result, const std::string &s
                           .thinking_tokens = thinking_tokens_,
                           .ttft_ms = result.ttft_ms,
                           .decode_ms = result.decode_ms,
+                          .committed = result.committed,
                           .warning = result.warning};
     if (result.finish == "stop_string") finished.reason = FinishReason::stop_string;
     if (result.finish == "length") finished.reason = FinishReason::length;

@@ -298,6 +298,7 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
     const auto committed = prepared.forget ? Result<void>() : commit(prepared, result, std::move(answer));
     result.commit_ms = static_cast<double>(system_clock().steady_us() - commit_start) / 1000.0;
     if (!committed) {
+        result.committed = false;
         result.warning = "this turn was not committed and will be forgotten: " + committed.error().message;
     }
     hand_out(result);

@@ -104,9 +104,11 @@ Result<ExitCode> report(const ActArguments &arguments, const RunResult &result, 
         case RunEnd::tokens:
         case RunEnd::failed: break;
     }
+    const std::string next = result.committed ? std::format("`engram act {}` without a prompt goes on", arguments.agent)
+                                              : std::string("ask it again when that is put right");
     return fail(ErrorCode::over_budget,
-                std::format("{} came to no answer: {}; `engram act {}` without a prompt goes on", arguments.agent,
-                            result.warning.empty() ? std::string(run_end_name(result.end)) : result.warning, arguments.agent));
+                std::format("{} came to no answer: {}; {}", arguments.agent,
+                            result.warning.empty() ? std::string(run_end_name(result.end)) : result.warning, next));
 }
 
 Result<ExitCode> act(const ActArguments &arguments, Context &context) {

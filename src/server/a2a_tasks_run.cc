@@ -79,6 +79,8 @@ class A2aTasks::Reporter {
                          {"answerTokens", result.usage.answer_tokens},
                          {"tier", first_ ? first_->tier : "none"},
                          {"restoreMs", first_ ? first_->restore_ms : 0.0}};
+        if (!result.committed) json["committed"] = false;
+        if (!result.warning.empty()) json["warning"] = result.warning;
         if (job_.wants_trace) {
             OrderedJson steps = OrderedJson::array();
             for (const RunStep &step : result.steps) steps.push_back(step_json(step));

@@ -175,6 +175,7 @@ OrderedJson told_run(const std::string &agent, const RunResult &result) {
             {"prompt_tokens", result.usage.prompt_tokens},
             {"cached_tokens", result.usage.cached_tokens},
             {"answer_tokens", result.usage.answer_tokens},
+            {"committed", result.committed},
             {"warning", result.warning}};
 }
 
@@ -270,7 +271,9 @@ constexpr std::string_view kRunSchema =
     "steps":{"type":"array","items":{"type":"object"}},
     "pending":{"type":"array","description":"Calls that wait until a person allows them.","items":{"type":"object"}},
     "prompt_tokens":{"type":"integer"},"cached_tokens":{"type":"integer","description":"Of the prompt's, not computed again."},
-    "answer_tokens":{"type":"integer"},"warning":{"type":"string"}}})";
+    "answer_tokens":{"type":"integer"},
+    "committed":{"type":"boolean","description":"False: the answer could not be written down, and the agent won't know of it."},
+    "warning":{"type":"string"}}})";
 
 struct Tool {
     std::string_view name, title, description;

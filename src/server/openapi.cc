@@ -220,7 +220,7 @@ constexpr auto kSchemas = std::to_array<Schema>({
         "agent":{"type":"string"},"answer":{"type":"string"},"finish":{"enum":["stop","stop_string","length","context","cancelled"]},
         "answer_tokens":{"type":"integer"},"prompt_tokens":{"type":"integer"},"reused_tokens":{"type":"integer"},
         "computed_tokens":{"type":"integer"},"tier":{"enum":["hot","memory","disk","none"]},"tool_calls":{"type":"array"},
-        "miss":{"type":["object","null"]},"warning":{"type":["string","null"]}}})"},
+        "miss":{"type":["object","null"]},"committed":{"type":"boolean"},"warning":{"type":["string","null"]}}})"},
     {"Run",
      R"({"type":"object","properties":{"prompt":{"type":"string","description":"None: the agent goes on with calls that wait."},
         "approvals":{"type":"object","description":"By the call's id in pending.","additionalProperties":{"enum":["allow","deny"]}},
@@ -241,7 +241,7 @@ constexpr auto kSchemas = std::to_array<Schema>({
         "pending":{"type":"array","items":{"type":"object","required":["id","agent","name","arguments"],"properties":{
         "id":{"type":"string","description":"Of a colleague's call with the colleague's name before it: pilot/call_1."},
         "agent":{"type":"string"},"name":{"type":"string"},"arguments":{}}}},"steps":{"type":"array","items":{"type":"object"}},
-        "usage":{"type":"object"},"thinking":{"type":"string"},"warning":{"type":["string","null"]}}})"},
+        "usage":{"type":"object"},"thinking":{"type":"string"},"committed":{"type":"boolean"},"warning":{"type":["string","null"]}}})"},
     {"Batch", R"({"type":"object","required":["turns"],"properties":{"turns":{"type":"array","minItems":1,"maxItems":256,"items":{
         "allOf":[{"$ref":"#/components/schemas/Turn"},{"type":"object","required":["agent"],"properties":{"agent":{"type":"string"}}}]}}}})"},
     {"BatchAnswer",

@@ -16,6 +16,14 @@ constexpr std::size_t kMostRuns = 256;              // at the same time
 constexpr std::size_t kMostRunsOfTenant = 16;       // of those, so that nobody takes all of them
 constexpr std::size_t kMostLiveEvents = 100'000;    // of one run; then pieces of text are left out
 constexpr std::chrono::milliseconds kAskAgain{50};  // whether a tenant's quota has room for a turn
+constexpr std::chrono::seconds kGoOnAgain{1};       // with a run that couldn't be written down
+
+void pause(std::chrono::milliseconds time, const std::stop_token &stop) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, time, [] { return false; });
+}
 
 }  // namespace
 
@@ -115,10 +123,37 @@ void WorkflowHost::start(const RunKey &key) {
 }
 
 void WorkflowHost::work(const RunKey &key, Live &live, const std::stop_token &stop) {
-    auto ended = run(key, live, stop);
-    while (!end(key, live, ended)) ended = run(key, live, stop);
+    auto ended = run_until_written_down(key, live, stop);
+    while (!end(key, live, ended)) ended = run_until_written_down(key, live, stop);
     // Afterwards: whoever reads that it has ended can cancel it.
     if (!ended && options_.warn) options_.warn(std::format("workflow run {}: {}", key.id, ended.error().message));
+}
+
+// A run that can't be written down, on a full disk for instance, goes on where it was as soon as it can be. What else is wrong
+// with it (its definition is none any more) makes it failed.
+Result<RunRow> WorkflowHost::run_until_written_down(const RunKey &key, Live &live, const std::stop_token &stop) {
+    for (bool told = false;;) {
+        auto ended = run(key, live, stop);
+        if (ended || stop.stop_requested()) return ended;
+        const Error &error = ended.error();
+        if (error.code != ErrorCode::io && error.code != ErrorCode::locked) {
+            static_cast<void>(put_failed(key, error.message));  // where that can't be stored either, it is told all the same
+            return ended;
+        }
+        if (!std::exchange(told, true) && options_.warn) {
+            options_.warn(std::format("workflow run {}: {}; it goes on as soon as that is put right", key.id, error.message));
+        }
+        pause(kGoOnAgain, stop);
+    }
+}
+
+Result<void> WorkflowHost::put_failed(const RunKey &key, const std::string &why) {
+    ENGRAM_ASSIGN(RunRow row, store_->get(key));
+    row.state = workflow::RunState::failed;
+    row.error = why;
+    row.ended_ms = system_clock().wall_ms();
+    Event event{.text = std::string(workflow::run_state_name(row.state)), .error = why, .at_ms = row.ended_ms};
+    return store_->put_state(row, event);
 }
 
 // False: a person has decided about a step since the run looked, and it goes on. Whoever writes a decision down holds the same
@@ -152,13 +187,10 @@ Result<RunRow> WorkflowHost::run(const RunKey &key, Live &live, const std::stop_
 // A turn is a request of its tenant's. One that the quota has no room for waits: it is the tenant's own turns that it waits for.
 workflow::Admit WorkflowHost::admission(std::string tenant) {
     return [this, tenant = std::move(tenant)](const std::stop_token &stop) -> Result<std::shared_ptr<void>> {
-        std::mutex mutex;
-        std::condition_variable_any never;
-        std::unique_lock lock(mutex);
         while (!stop.stop_requested()) {
             RequestAdmission admitted = tenants_.admit(tenant);
             if (admitted.granted()) return std::make_shared<RequestPlace>(std::move(admitted.place));
-            never.wait_for(lock, stop, kAskAgain, [] { return false; });
+            pause(kAskAgain, stop);
         }
         return fail(ErrorCode::cancelled, "it was broken off");
     };

@@ -76,6 +76,8 @@ class WorkflowHost {
     bool runs(const workflow::RunKey &key);
     void work(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
     bool end(const workflow::RunKey &key, Live &live, const Result<workflow::RunRow> &ended);  // takes mutex_ itself
+    Result<workflow::RunRow> run_until_written_down(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
+    Result<void> put_failed(const workflow::RunKey &key, const std::string &why);
     Result<workflow::RunRow> run(const workflow::RunKey &key, Live &live, const std::stop_token &stop);
     RunAgent counted(std::string tenant);
     workflow::Admit admission(std::string tenant);

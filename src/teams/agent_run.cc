@@ -132,6 +132,7 @@ Result<AgentRun::Answer> AgentRun::answer(std::vector<ChatMessage> messages) {
                              .prompt_tokens = started.prompt_tokens,
                              .cached_tokens = started.cached_tokens,
                              .answer_tokens = answer.finished.answer_tokens});
+    result_.committed = answer.finished.committed;
     if (!answer.finished.warning.empty()) result_.warning = answer.finished.warning;
     ++answers_;
     return answer;
@@ -173,6 +174,7 @@ Result<RunResult> AgentRun::go() {
         result_.thinking = std::move(answered->thinking);
         if (answered->calls.empty()) return end(end_of(answered->finished.reason));
         open_ = std::move(answered->calls);
+        if (!result_.committed) return end(RunEnd::failed);  // nobody would know what its calls were made for
         if (const auto reached = limit()) return end(*reached, open_);
         if (all_may_be_made()) make();
     }

@@ -95,6 +95,7 @@ OrderedJson run_json(const std::string &agent, const RunResult &result) {
                      {"cached_tokens", result.usage.cached_tokens},
                      {"answer_tokens", result.usage.answer_tokens}};
     if (!result.thinking.empty()) json["thinking"] = result.thinking;
+    json["committed"] = result.committed;
     json["warning"] = result.warning.empty() ? OrderedJson(nullptr) : OrderedJson(result.warning);
     return json;
 }

@@ -5,6 +5,7 @@
 #include <barrier>
 #include <thread>
 
+#include "agents/testing_file_size_limit.h"
 #include "teams/testing_runner.h"
 
 namespace engram {
@@ -47,6 +48,25 @@ TEST_F(RunnerTest, CallsAToolAndAnswersWithItsResult) {
     EXPECT_EQ(said[2].role, "tool");
     EXPECT_EQ(said[2].content, "high");
     EXPECT_EQ(said[3].content, "It is high.");
+}
+
+// A call that the agent would know nothing of isn't made.
+TEST_F(RunnerTest, CallsThatCouldNotBeWrittenDownAreNotMade) {
+    {
+        const FileSizeLimit full(0);
+        const RunResult called = run(request(calling({kLook})));
+        EXPECT_EQ(called.end, RunEnd::failed);
+        EXPECT_FALSE(called.committed);
+        EXPECT_NE(called.warning.find("not committed"), std::string::npos) << called.warning;
+        EXPECT_TRUE(called.pending.empty());
+        const RunResult said = run(request(saying("It is high.")));
+        EXPECT_EQ(said.end, RunEnd::answered) << "the answer is there, for whoever asked";
+        EXPECT_FALSE(said.committed);
+    }
+    EXPECT_EQ(tool_.calls, 0);
+    EXPECT_TRUE(transcript().empty());
+    EXPECT_TRUE(run(request(saying("It is high."))).committed);
+    EXPECT_EQ(transcript().size(), 2U);
 }
 
 // While a tool works the agent's memory may leave the context: what follows still computes no more than the result.

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "agents/testing_file_size_limit.h"
 #include "workflow/testing_workflow.h"
 
 namespace engram::workflow {
@@ -154,6 +155,28 @@ TEST_F(ExecutorTest, AnswersKeepToASchema) {
     ASSERT_TRUE(answer.is_object() && answer["good"].is_boolean()) << step(ended.key, "a").text;
     EXPECT_EQ(output(ended, "o"), answer["good"].get<bool>() ? "good" : "bad");
     EXPECT_EQ(run(yaml + "    max_tokens: 1\n").error, "node a: the answer isn't whole: it has reached max_tokens (1)");
+}
+
+// The agents' registry takes nothing more, though the file of runs does: an answer that the agent would not remember is no
+// result.
+TEST_F(ExecutorTest, WhatCouldNotBeWrittenDownIsTriedAgain) {
+    int runs = 0;
+    run_agent_ = [&](AgentManager &agents, const RunRequest &request, const RunSink &sink, std::stop_token stop) {
+        if (++runs > 1) return plain_run(agents, request, sink, std::move(stop));
+        const FileSizeLimit full(0);
+        return plain_run(agents, request, sink, std::move(stop));
+    };
+    const RunRow failed = run(kOne);
+    EXPECT_EQ(failed.state, RunState::failed);
+    EXPECT_NE(failed.error.find("not committed"), std::string::npos) << failed.error;
+    EXPECT_TRUE(must(manager_->transcript("x")).empty());
+    EXPECT_EQ(agents(), 1U) << "forks stay behind";
+    runs = 0;
+    const RunRow ended = run(kOne + "    retry: {times: 1, wait: 1ms}\n");
+    EXPECT_EQ(ended.state, RunState::finished) << ended.error;
+    const std::vector<Message> said = must(manager_->transcript("x"));
+    ASSERT_EQ(said.size(), 2U);
+    EXPECT_EQ(said[1].content, step(ended.key, "a").text);
 }
 
 TEST_F(ExecutorTest, AFailedAttemptLeavesNothingInTheMemory) {

@@ -95,6 +95,7 @@ Result<RunResult> StepRunner::answer(const Node &node, const StepRow &step, RunR
     ENGRAM_ASSIGN(RunResult result, run_agent_(agents_, request, take, stop));
     if (const std::string missing = what_is_missing(result); !missing.empty()) return fail(ErrorCode::engine, missing);
     if (result.end == RunEnd::approval) return result;
+    if (node.memory == MemoryUse::keep && !result.committed) return fail(ErrorCode::engine, result.warning);
     if (result.text.size() > kMaxTextBytes) {
         return fail(ErrorCode::too_long, std::format("the answer is longer than {} bytes", kMaxTextBytes));
     }

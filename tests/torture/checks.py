@@ -3,7 +3,7 @@ import os
 
 import cage
 import wire
-from clients import text_of_response
+from clients import A2A, OVER, text_of_parts, text_of_response
 from oracle import NO, YES, Seen, check_conversation, check_response, settle
 
 QUIET_S = 60
@@ -24,9 +24,11 @@ def at_rest(world):
             raise RuntimeError(why)
     if not cage.wait_for(lambda: quiet(world), QUIET_S):
         record.finding("hang", f"requests or writes are under way {QUIET_S} s after the last client: {gauges(world)}")
+    settle_work(world)
     check_agents(world)
     record.at_rest()
     check_conversations(world)
+    check_tasks(world)
     if world.has_room_again:
         check_saves(world)
     check_files(world)
@@ -50,6 +52,75 @@ def transcript(client, name):
         if error.status == 404:
             return None
         raise
+
+
+# --- work that went on without its client ---
+
+def settle_work(world):
+    """What came of it is known, by its own word: an agent has a turn that is done, and has none of what is not."""
+    for client in world.clients:
+        for agent in client.agents:
+            if agent.pending is not None and agent.pending.work is not None:
+                (settle_task if agent.pending.work.kind == "task" else settle_node)(world, client, agent)
+
+
+def settle_task(world, client, agent):
+    """A task that has failed may have had its turn."""
+    page = client.call("GET", f"/a2a/tasks?contextId={agent.name}&historyLength=9&includeArtifacts=true&pageSize=100", headers=A2A).json()
+    task = next((task for task in page["tasks"] if task["history"][0]["messageId"] == agent.pending.work.key), None)
+    if task is None:
+        agent.pending = None
+    elif task["status"]["state"] not in OVER:
+        world.record.finding("hang", f"a task of {agent.name} is at work, and nothing is under way: {task['status']}")
+    elif task["status"]["state"] == "TASK_STATE_COMPLETED":
+        client.take_task(agent, task)
+    world.record.checks["tasks that were left"] += 1
+
+
+def settle_node(world, client, agent):
+    """A run that was broken off goes on; one that can't leaves nothing in its agents' memories."""
+    run = run_to_its_end(world, client, agent.pending.work.key)
+    if run is None or not client.take_node(agent, run):
+        agent.pending = None
+    world.record.checks["workflows that were left"] += 1
+
+
+def run_to_its_end(world, client, name):
+    """The run of that workflow; None when there is none. One that failed is resumed once, now that nothing stands in its way."""
+    runs = client.call("GET", "/v1/workflows").json()["runs"]
+    mine = next((run["id"] for run in runs if run["workflow"] == name), None)
+    if mine is None:
+        return None
+    run, resumed = {}, False
+
+    def over():
+        nonlocal run, resumed
+        run = client.call("GET", f"/v1/workflows/{mine}").json()
+        if run["state"] == "finished":
+            return True
+        if run["state"] == "running":
+            return False
+        if not resumed:
+            # A quota may still be in force, and the thread of the run at its last step.
+            resumed = wire.ask(world.port, "POST", f"/v1/workflows/{mine}/resume", headers=client.key).status == 202
+            return False
+        return run["state"] == "failed"
+
+    if not cage.wait_for(over, QUIET_S):
+        world.record.finding("hang", f"the workflow {name} doesn't end: {run}")
+    return run
+
+
+def check_tasks(world):
+    for client in world.clients:
+        for task, answer in client.tasks:
+            try:
+                shown = client.call("GET", f"/a2a/tasks/{task}", headers=A2A).json()
+            except wire.Refused as error:
+                world.record.check("tasks", [f"lost: the task {task} of {client.tenant}: {error}"])
+                continue
+            right = shown["status"]["state"] == "TASK_STATE_COMPLETED" and text_of_parts(shown["artifacts"][0]) == answer
+            world.record.check("tasks", [] if right else [f"wrong: the task {task} of {client.tenant} is {shown}, and was {answer!r}"])
 
 
 def check_agents(world):

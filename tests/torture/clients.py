@@ -11,17 +11,21 @@ import time
 
 import wire
 import words
-from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Turn
+from oracle import MAYBE, NO, YES, Agent, Conversation, Pending, Turn, Work
 
 MOST_AGENTS = 5
 MOST_CONVERSATIONS = 3
 LONGEST_AGENT = 700  # tokens: then nobody talks to it any more, and it is deleted
 NOT_COMMITTED = "not committed"
 MCP_VERSION = "2026-07-28"
+A2A = {"a2a-version": "1.0"}
+A2A_TOKENS = 4096  # of a task's answer, which its client can't choose
+CONTEXT_IS_FULL = "context is full"
+TASKS_KEPT_IN_MIND = 6
 PAUSE_WHEN_DOWN_S = 0.1
 PAUSE_AFTER_REFUSAL_S = 0.03
 # Refusals after which it isn't known whether something has happened: the server failed in the middle.
-FAILED_INSIDE = (500, 507)
+FAILED_INSIDE = (500, 507, "failed")
 
 
 class Client(threading.Thread):
@@ -30,6 +34,7 @@ class Client(threading.Thread):
         self.number, self.tenant, self.world = number, tenant, world
         self.key = {"authorization": f"Bearer {world.keys[tenant]}"}
         self.agents, self.gone, self.conversations, self.left = [], [], [], []
+        self.tasks = []  # A2A: (id, answer) of the last that were acknowledged
         self.step = self.made = 0
         self.touched, self.began = [], 0.0  # agents that the operation under way is about; when it began
         self.last = "nothing"  # what it is doing, for whoever finds it hanging
@@ -215,7 +220,7 @@ class Client(threading.Thread):
             return "nothing"
         answer = self.call("POST", "/v1/chat/completions", chat_body(body), {"x-engram-agent": agent.name}).json()
         used = answer["usage"]
-        self.heard(agent, answer["choices"][0]["message"]["content"], used["total_tokens"], answer["engram"].get("warning"))
+        self.heard(agent, answer["choices"][0]["message"]["content"], used["total_tokens"], warning_of(answer))
         return None
 
     def batch(self, draw):
@@ -234,6 +239,85 @@ class Client(threading.Thread):
         if refusal:
             raise refusal
         return None
+
+    # --- work that goes on without its client ---
+
+    def a2a_of_agent(self, draw):
+        """A task of a context that is the agent itself."""
+        agent, _ = self.begin_turn(draw, "run")
+        if agent is None:
+            return "nothing"
+        pending = agent.pending
+        pending.max_tokens, pending.work = A2A_TOKENS, Work("task", f"{self.name}-{self.step}")
+        body = {"message": {"messageId": pending.work.key, "role": "ROLE_USER", "contextId": agent.name, "parts": [{"text": pending.prompt}]}}
+        if draw.random() < 0.5:
+            return self.take_task(agent, self.call("POST", "/a2a/message:send", body, A2A).json()["task"])
+        leave_after, task = draw.choice((None, None, 0, 2, 5)), None
+        stream = self.stream("/a2a/message:stream", body, A2A)
+        for count, (_, data) in enumerate(stream):
+            event = json.loads(data)
+            task = event.get("task", task)
+            if piece := event.get("artifactUpdate"):
+                pending.heard = (pending.heard if piece["append"] else "") + text_of_parts(piece["artifact"])
+            elif status := event.get("statusUpdate"):
+                task |= {"status": status["status"], "metadata": status.get("metadata") or {}}
+            if task["status"]["state"] in OVER:
+                stream.close()
+                return self.take_task(agent, task | {"artifacts": [{"parts": [{"text": pending.heard}]}]})
+            if count == leave_after:
+                stream.close()
+                return "open"
+        raise wire.Broken("the stream ended without its last event")
+
+    def take_task(self, agent, task):
+        if task["status"]["state"] != "TASK_STATE_COMPLETED":
+            why = text_of_parts(task["status"].get("message") or {"parts": []})
+            if CONTEXT_IS_FULL in why:  # what was said until then is in the agent's memory
+                return "open"
+            raise wire.Failed(why)
+        told = task["metadata"]["engram"]
+        if told["agent"] != agent.name:
+            self.world.record.finding("wrong", f"a task of {agent.name} was {told['agent']}'s: {told}")
+        text = text_of_parts(task["artifacts"][0])
+        self.heard(agent, text, told["promptTokens"] + told["answerTokens"], told.get("warning"))
+        self.tasks = [*self.tasks[1 - TASKS_KEPT_IN_MIND:], (task["id"], text)]
+        return None
+
+    def workflow(self, draw):
+        """Two nodes at the same time, each of which an agent is to remember; or one."""
+        agents = [agent for agent, _ in (self.begin_turn(draw, "run"), self.begin_turn(draw, "run")) if agent]
+        if not agents:
+            return "nothing"
+        name, nodes, inputs = f"w{self.number}-{self.step}", {}, {}
+        for node, agent in zip(("one", "two"), agents):
+            agent.pending.work = Work("workflow", name, node)
+            inputs[node] = agent.pending.prompt
+            nodes[node] = {"agent": agent.name, "prompt": f"${{{{ inputs.{node} }}}}", "max_tokens": agent.pending.max_tokens,
+                           "memory": "keep"}
+        definition = json.dumps({"name": name, "inputs": {node: {} for node in nodes}, "nodes": nodes})
+        leave_after = draw.choice((None, None, 0, 3, 9))
+        stream = self.stream("/v1/workflows", {"definition": definition, "inputs": inputs})
+        for count, (event, data) in enumerate(stream):
+            if event == "end":
+                stream.close()
+                run = json.loads(data)
+                for agent in agents:
+                    self.take_node(agent, run)
+                if run["state"] != "finished":
+                    raise wire.Failed(f"the workflow is {run['state']}: {run['error']}")
+                return None
+            if count == leave_after:
+                stream.close()
+                return "open"
+        raise wire.Broken("the stream ended without its last event")
+
+    def take_node(self, agent, run):
+        """Whether it was heard that the agent remembers the node's turn."""
+        for step in run["steps"]:
+            if step["node"] == agent.pending.work.node and step["state"] == "finished":
+                self.heard(agent, step["text"], None, None)
+                return True
+        return False
 
     def fork(self, draw):
         source = self.some_agent(draw)
@@ -367,7 +451,6 @@ class Client(threading.Thread):
         # At its beginning so many words that no two conversations begin alike.
         question = words.question(draw) if talk.said else words.telling(draw, word, draw.choice((1, 6, 25)))
         messages, most = [*talk.said, ("user", question)], draw.choice((8, 24))
-        since = time.monotonic()
         heard = ASK[protocol](self, talk, Asked(messages, most, draw.random() < 0.5, leave_after))
         if heard is None:
             return "open"
@@ -379,10 +462,8 @@ class Client(threading.Thread):
             self.world.record.compared["not committed, as the answer said"] += 1
             return None  # nothing can go on from that response: the next request goes on from the one before
         talk.said, talk.home, talk.response = [*messages, ("assistant", heard.text)], home, heard.response
-        # Anthropic's answers have no place for the warning that a turn wasn't committed.
-        unsure = protocol == "anthropic" and self.world.record.excuse(since, 507) is not None
         # A stream that has to wait for long sends its headers before it is known which conversation it is.
-        talk.committed = bool(home) and not unsure and NOT_COMMITTED not in warning
+        talk.committed = bool(home) and NOT_COMMITTED not in warning
         if len(talk.said) > 10 or not heard.text:  # a model may say nothing at all, and Anthropic's clients can't send that back
             self.conversations.remove(talk)
             self.left.append(talk)
@@ -406,7 +487,7 @@ class Client(threading.Thread):
             reply = self.call("POST", "/v1/chat/completions", body)
             answer = reply.json()
             return Heard(answer["choices"][0]["message"]["content"], reply.headers["x-engram-agent"], answer["usage"]["prompt_tokens"],
-                         answer["engram"].get("warning"))
+                         warning_of(answer))
         stream, text, warning, used = self.stream("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}}), "", None, {}
         for count, (_, data) in enumerate(stream):
             if data == "[DONE]":
@@ -416,7 +497,7 @@ class Client(threading.Thread):
             if "error" in chunk:
                 raise wire.Refused(int(chunk["error"].get("status") or 500), data)
             text += (chunk["choices"][0]["delta"].get("content") or "") if chunk["choices"] else ""
-            warning = (chunk.get("engram") or {}).get("warning", warning)
+            warning = warning_of(chunk) or warning
             used = chunk.get("usage") or used
             if count == asked.leave_after:
                 stream.close()
@@ -429,16 +510,17 @@ class Client(threading.Thread):
             reply = self.call("POST", "/v1/messages", body, version)
             answer = reply.json()
             return Heard("".join(part["text"] for part in answer["content"]), reply.headers["x-engram-agent"],
-                         input_tokens(answer["usage"]))
-        stream, text, used = self.stream("/v1/messages", body, version), "", {}
+                         input_tokens(answer["usage"]), warning_of(answer))
+        stream, text, used, warning = self.stream("/v1/messages", body, version), "", {}, None
         for count, (name, data) in enumerate(stream):
             if name == "message_stop":
                 stream.close()
-                return Heard(text, stream.headers["x-engram-agent"], input_tokens(used))
+                return Heard(text, stream.headers["x-engram-agent"], input_tokens(used), warning)
             if name == "message_start":
                 used = json.loads(data)["message"]["usage"]
             if name == "message_delta":  # a stream that has to wait for long has begun before it is known how much is read
                 used |= json.loads(data)["usage"]
+                warning = warning_of(json.loads(data))
             if name == "error":
                 raise wire.Refused(500, data)
             if name == "content_block_delta":
@@ -507,11 +589,15 @@ def heard_response(response, headers):
     if response["status"] == "cancelled":  # a server that ends has not waited for the rest
         raise wire.Broken("the response was cancelled")
     return Heard(text_of_response(response), headers.get("x-engram-agent", ""), response["usage"]["input_tokens"],
-                 response["engram"].get("warning"), response["id"])
+                 warning_of(response), response["id"])
 
 
 def text_of_response(response):
     return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
+
+
+def warning_of(answer):
+    return (answer.get("engram") or {}).get("warning")
 
 
 def input_tokens(used):
@@ -519,12 +605,20 @@ def input_tokens(used):
     return used["input_tokens"] + (used.get("cache_read_input_tokens") or 0) + (used.get("cache_creation_input_tokens") or 0)
 
 
+OVER = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED")
+
+
+def text_of_parts(one):
+    """Of an artifact, or a message."""
+    return "".join(part.get("text", "") for part in one["parts"])
+
+
 ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic, "responses": Client.ask_responses}
 
 # How often each is chosen, relative to the others.
 OPERATIONS = {
     "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "mcp_of_agent": 4, "chat_of_agent": 5, "batch": 4,
-    "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
+    "a2a_of_agent": 6, "workflow": 5, "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
     "anthropic": 9, "responses": 9, "cancelled_chat": 5,
 }
 

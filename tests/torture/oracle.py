@@ -35,6 +35,15 @@ class Pending:
     how: str
     max_tokens: int
     heard: str = ""
+    work: "Work | None" = None
+
+
+@dataclasses.dataclass
+class Work:
+    """What goes on when its client has left, and says itself what came of it."""
+    kind: str  # "task" of A2A, "workflow"
+    key: str  # the client's own: the message's id, the workflow's name
+    node: str = ""  # of a workflow
 
 
 @dataclasses.dataclass

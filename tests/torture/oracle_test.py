@@ -16,7 +16,7 @@ import record
 import torture
 import wire
 import words
-from oracle import (MAYBE, NO, YES, Agent, Conversation, Pending, Secrets, Seen, Turn, check_conversation, check_response,
+from oracle import (MAYBE, NO, YES, Agent, Conversation, Pending, Secrets, Seen, Turn, Work, check_conversation, check_response,
                     settle)
 
 
@@ -239,6 +239,86 @@ class Responses(unittest.TestCase):
         self.assertEqual(dict(self.world.record.compared), {"equal to the control's": 1})
 
 
+class WorkThatGoesOn(unittest.TestCase):
+    """Tasks and workflows of which the client didn't hear the end."""
+
+    def setUp(self):
+        self.notes = record.Record(1)
+        self.world = types.SimpleNamespace(record=self.notes, keys={"red": "k"}, secrets=Secrets(), port=1,
+                                           overheard=lambda *_: None)
+        self.client = clients.Client(0, "red", self.world)
+        self.world.clients = [self.client]
+        self.client.call = lambda method, path, body=None, headers=(): wire.Reply(200, {}, json.dumps(self.shown(path)).encode())
+
+    def settled(self, kind, shown):
+        """The agent, after it has been asked what came of its work."""
+        left = agent(pending=Pending("Who are you?", "run", 12, work=Work(kind, "k1", "one")))
+        self.client.agents, self.shown = [left], shown
+        checks.settle_work(self.world)
+        return left
+
+    def task(self, state, **metadata):
+        told = {"engram": {"agent": "a", "promptTokens": 50, "answerTokens": 5, **metadata}}
+        task = {"id": "t", "history": [{"messageId": "k1"}], "status": {"state": state}, "metadata": told,
+                "artifacts": [{"parts": [{"text": "I am Ada."}]}]}
+        return self.settled("task", lambda _: {"tasks": [{**task, "history": [{"messageId": "k0"}]}, task]})
+
+    def test_what_a_task_says_is_done_must_be_there(self):
+        done = self.task("TASK_STATE_COMPLETED")
+        self.assertIn("lost", settle(done, seen())[0])
+        done = self.task("TASK_STATE_COMPLETED")
+        self.assertEqual(settle(done, seen(("user", "Who are you?"), ("assistant", "I am Ada."), turns=3, tokens=55)), [])
+        self.assertEqual(settle(self.task("TASK_STATE_COMPLETED", warning="it was not committed"), seen()), [])
+        self.task("TASK_STATE_COMPLETED", agent="b")
+        self.assertEqual([finding["kind"] for finding in self.notes.findings], ["wrong"])
+
+    def test_a_task_that_failed_may_have_had_its_turn(self):
+        self.assertEqual(settle(self.task("TASK_STATE_FAILED"), seen()), [])
+        self.assertEqual(settle(self.task("TASK_STATE_FAILED"), seen(("user", "Who are you?"), ("assistant", "Ben."), turns=3)), [])
+
+    def test_a_task_that_never_was_has_none(self):
+        never = self.settled("task", lambda _: {"tasks": []})
+        self.assertIn("wrong", settle(never, seen(("user", "Who are you?"), ("assistant", "I am Ada."), turns=3))[0])
+
+    def test_a_task_at_work_when_nothing_is_under_way(self):
+        self.task("TASK_STATE_WORKING")
+        self.assertEqual([finding["kind"] for finding in self.notes.findings], ["hang"])
+
+    def test_tasks_stay_as_they_were(self):
+        self.client.tasks = [("t", "I am Ada.")]
+        for answer, kinds in (("I am Ada.", []), ("I am Ben.", ["tasks"])):
+            self.shown = lambda _, answer=answer: {"status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"parts": [{"text": answer}]}]}
+            checks.check_tasks(self.world)
+            self.assertEqual([finding["kind"] for finding in self.notes.findings], kinds)
+
+    def workflow(self, *states, step="finished"):
+        """Its run is in these states, each time that it is looked at in the next; a failed one is resumed."""
+        left, asked = list(states), []
+        steps = [{"node": "two", "state": "finished", "text": "No."}, {"node": "one", "state": step, "text": "I am Ada."}]
+
+        def shown(path):
+            if path == "/v1/workflows":
+                return {"runs": [{"workflow": "k1", "id": "r"}] if states else []}
+            return {"state": left.pop(0) if len(left) > 1 else left[0], "steps": steps}
+        with unittest.mock.patch.object(wire, "ask", lambda _, method, path, headers: asked.append(path) or wire.Reply(202, {}, b"")):
+            return self.settled("workflow", shown), asked
+
+    def test_what_a_node_says_is_finished_must_be_there(self):
+        for states in (("finished",), ("running", "finished"), ("interrupted", "running", "finished")):
+            done, asked = self.workflow(*states)
+            self.assertEqual(asked, ["/v1/workflows/r/resume"] if "interrupted" in states else [])
+            self.assertIn("lost", settle(done, seen())[0])
+
+    def test_a_node_that_has_not_finished_leaves_nothing(self):
+        for states, step in (((), ""), (("failed", "running", "failed"), "failed"), (("failed", "failed"), "running")):
+            ended, _ = self.workflow(*states, step=step)
+            self.assertIn("wrong", settle(ended, seen(("user", "Who are you?"), ("assistant", "I am Ada."), turns=3))[0])
+
+    def test_a_node_counts_for_itself(self):
+        done, _ = self.workflow("failed", "failed")
+        self.assertEqual(done.turns[-1].answer, "I am Ada.")
+
+
 class Events:
     """A stream that has all of its events."""
 
@@ -279,11 +359,14 @@ class Refusals(unittest.TestCase):
             self.assertEqual(notes.findings, [])
         notes, _ = self.attempt(wire.Refused(409, ""), statuses=(500,), breaks=True)
         self.assertEqual(len(notes.findings), 1)
+        for error, disturbance, kinds in ((wire.Failed(""), {"statuses": (429,)}, []), (wire.Failed(""), {}, ["refused"])):
+            notes, _ = self.attempt(error, **disturbance)
+            self.assertEqual([finding["kind"] for finding in notes.findings], kinds)
         notes, _ = self.attempt(wire.Hung(""), breaks=True)
         self.assertEqual(len(notes.findings), 1, "nothing excuses a hang")
 
     def test_what_may_have_happened_stays_open(self):
-        for error, is_open in ((wire.Refused(500, ""), True), (wire.Broken(""), True), (wire.Refused(429, ""), False),
+        for error, is_open in ((wire.Refused(500, ""), True), (wire.Broken(""), True), (wire.Failed(""), True), (wire.Refused(429, ""), False),
                                (wire.NotSent(""), False)):
             _, left = self.attempt(error)
             self.assertEqual(left.pending is not None, is_open, error)

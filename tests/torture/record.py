@@ -69,10 +69,11 @@ class Record:
                 this.ended = this.ended or time.monotonic()
 
     def excuse(self, since, status=None):
-        """The name of what explains a refusal with that status (None: a break) of a request that began then; None: nothing does."""
+        """The name of what explains a refusal with that status (None: a break; "failed": of work, whose failures have no statuses) of
+        a request that began then; None: nothing does."""
         with self.lock:
             for this in self.disturbances:
-                if this.overlaps(since) and (this.breaks if status is None else status in this.statuses):
+                if this.overlaps(since) and (this.breaks if status is None else status == "failed" or status in this.statuses):
                     return this.name
         return None
 

@@ -42,6 +42,13 @@ class Refused(Exception):
         self.status, self.text = status, text
 
 
+class Failed(Refused):
+    """Work that was taken, and came to nothing: what it was about may have happened."""
+
+    def __init__(self, text):
+        super().__init__("failed", text)
+
+
 @dataclasses.dataclass
 class Reply:
     status: int

@@ -177,6 +177,7 @@ void MessageAnswer::take(const ChatFinished &finished) {
                       {"output_tokens_details", {{"thinking_tokens", finished.thinking_tokens}}},
                       {"server_tool_use", nullptr}}}};
     if (shape_.reports_context_management) end["context_management"] = {{"applied_edits", OrderedJson::array()}};
+    if (!finished.warning.empty()) end["engram"] = {{"committed", finished.committed}, {"warning", finished.warning}};
     emit("message_delta", end);
     emit("message_stop", {{"type", "message_stop"}});
     if (mode_ == Mode::whole) end_ = std::move(end);
@@ -192,7 +193,9 @@ ApiResult<std::string> MessageAnswer::message() const {
     message["content"] = content_;
     for (const auto &[name, value] : end_["delta"].items()) message[name] = value;
     for (const auto &[name, value] : end_["usage"].items()) message["usage"][name] = value;
-    if (end_.contains("context_management")) message["context_management"] = end_["context_management"];
+    for (const char *name : {"context_management", "engram"}) {
+        if (end_.contains(name)) message[name] = end_[name];
+    }
     return text_of(message);
 }
 

@@ -34,7 +34,8 @@ class MessageAnswer {
     // The next event of the answer, in chat.h's order; choices other than the first are not looked at. With `stream` the frames
     // that it makes, maybe none: message_start and a ping when it starts; a ping for progress and waiting, so the caller decides
     // how often; content_block_start, _delta and _stop; message_delta and message_stop at the end, or an error when it was
-    // cancelled. With `whole` always empty.
+    // cancelled. With `whole` always empty. A warning, which the protocol has no place for, is told as the openai answers do: in
+    // a member `engram` of message_delta, or of the message.
     //
     // White space at the beginning of a text or thinking block waits for what follows, and is dropped when that is another block:
     // a block that says nothing would be refused when the client sends it back.

@@ -80,7 +80,9 @@ class Assembler {
             for (const auto &[name, value] : data["usage"].items()) {
                 if (!value.is_null()) message_["usage"][name] = value;
             }
-            if (data.contains("context_management")) message_["context_management"] = data["context_management"];
+            for (const char *name : {"context_management", "engram"}) {
+                if (data.contains(name)) message_[name] = data[name];
+            }
         } else {
             EXPECT_EQ(data["type"], "message_stop");
             stopped_ = true;
@@ -203,6 +205,13 @@ TEST(AnthropicAnswer, StopReasons) {
     EXPECT_EQ(reasons(FinishReason::length, ""), "max_tokens null");
     EXPECT_EQ(reasons(FinishReason::context, ""), "model_context_window_exceeded null");
     EXPECT_EQ(reasons(FinishReason::tool_calls, ""), "tool_use null");
+}
+
+TEST(AnthropicAnswer, AWarningIsToldInAMemberOfItsOwn) {
+    const Events events{ChatStarted{}, ChatText{.text = "Hi"}, ChatFinished{.committed = false, .warning = "the disk is full"}};
+    EXPECT_EQ(whole(events)["engram"], Json::parse(R"({"committed":false,"warning":"the disk is full"})"));
+    EXPECT_EQ(Assembler().read(streamed(events)), whole(events));
+    EXPECT_FALSE(whole({ChatStarted{}, ChatFinished{}}).contains("engram"));
 }
 
 TEST(AnthropicAnswer, UsageAddsUpToThePrompt) {

@@ -87,6 +87,13 @@ TEST(ChatAnswerTest, AnEmptyAnswerStillHasARole) {
     EXPECT_EQ(collected(events)["choices"][0]["message"]["content"], "");
 }
 
+TEST(ChatAnswerTest, ThatItWasNotCommittedIsTold) {
+    const std::vector<ChatEvent> events = {ChatStarted{}, ChatFinished{.committed = false, .warning = "the disk is full"}};
+    EXPECT_EQ(collected(events)["engram"]["committed"], false);
+    EXPECT_EQ(collected(events)["engram"]["warning"], "the disk is full");
+    EXPECT_FALSE(collected(kEvents)["engram"].contains("committed"));
+}
+
 TEST(ChatAnswerTest, DeprecatedFunctions) {
     const ChatAnswerOptions options{.legacy_functions = true};
     const OrderedJson answer = collected(kEvents, options);

@@ -66,6 +66,7 @@ OrderedJson engram_json(const ChatStarted &started, const ChatFinished &finished
                         {"decode_ms", finished.decode_ms}};
     if (started.miss) json["miss"] = {{"at_token", started.miss->at_token}, {"reason", started.miss->reason}};
     if (!started.repairs.empty()) json["repairs"] = started.repairs;
+    if (!finished.committed) json["committed"] = false;
     if (!finished.warning.empty()) json["warning"] = finished.warning;
     return json;
 }
