@@ -35,6 +35,7 @@ std::int64_t checksum_of(const StoredAgent &agent) {
     // Rows from before these columns have a checksum without them.
     if (row.retention != Retention::standard) checksum.text(retention_name(row.retention));
     if (!row.card.empty()) checksum.text("card").text(row.card);
+    if (row.forked_at != kForkedBefore) checksum.text("forked at").integer(row.forked_at);
     return checksum.value();
 }
 
@@ -45,7 +46,7 @@ Result<void> write_row(sqlite::Statement &statement, const StoredAgent &agent) {
         .run(row.key.tenant, row.key.id, row.created_ms, row.updated_ms, row.last_used_ms, row.pinned ? 1 : 0, row.n_tokens,
              row.n_messages, row.n_turns, checksum_of(agent), row.model, row.vocabulary, row.forked_from, row.description,
              row.system_prompt, row.tools, kind_name(row.kind), row.session, row.expires_ms, retention_name(row.retention),
-             row.card, agent.rowid)
+             row.card, row.forked_at, agent.rowid)
         .finish();
 }
 
@@ -80,6 +81,7 @@ ReadAgent agent_of(const sqlite::Run &run) {
     const auto retention = retention_from_name(run.text(20));
     row.retention = retention.value_or(Retention::standard);
     row.card = run.text(21);
+    row.forked_at = run.integer(22);
     read.intact = checksum_of(read.agent) == run.integer(10) && run.text(17) == kind_name(row.kind) && retention.has_value();
     return read;
 }
@@ -94,16 +96,17 @@ Result<AgentTable> AgentTable::open(sqlite::Database &database) {
     ENGRAM_ASSIGN(table.next_rowid_, database.prepare("SELECT ifnull(max(key), 0) + 1 FROM agents"));
     ENGRAM_ASSIGN(
         table.insert_,
-        database.prepare("INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
-                         " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
-                         " system_prompt, tools, kind, session, expires_ms, retention, card, key) VALUES (?1,?2,?3,?4,?5,?6,?7,"
-                         " ?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)"));
+        database.prepare(
+            "INSERT INTO agents (tenant, id, created_ms, updated_ms, last_used_ms, pinned, n_tokens,"
+            " n_messages, n_turns, checksum, model, vocabulary, forked_from, description,"
+            " system_prompt, tools, kind, session, expires_ms, retention, card, forked_at, key) VALUES (?1,?2,?3,?4,?5,?6,?7,"
+            " ?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)"));
     ENGRAM_ASSIGN(table.update_,
                   database.prepare("UPDATE agents SET tenant = ?1, id = ?2, created_ms = ?3, updated_ms = ?4,"
                                    " last_used_ms = ?5, pinned = ?6, n_tokens = ?7, n_messages = ?8, n_turns = ?9,"
                                    " checksum = ?10, model = ?11, vocabulary = ?12, forked_from = ?13,"
                                    " description = ?14, system_prompt = ?15, tools = ?16, kind = ?17, session = ?18,"
-                                   " expires_ms = ?19, retention = ?20, card = ?21 WHERE key = ?22"));
+                                   " expires_ms = ?19, retention = ?20, card = ?21, forked_at = ?22 WHERE key = ?23"));
     ENGRAM_ASSIGN(table.remove_, database.prepare("DELETE FROM agents WHERE key = ?1"));
     ENGRAM_ASSIGN(table.list_,
                   database.prepare(std::format("SELECT {} FROM agents AS a NOT INDEXED WHERE ?1 = '' OR a.tenant = ?1"

@@ -34,8 +34,8 @@ inline constexpr std::string_view kAgentColumns =
     "a.key, a.tenant, a.id, a.created_ms, a.updated_ms, a.last_used_ms, a.pinned, a.n_tokens, a.n_messages, a.n_turns, "
     "a.checksum,"
     " a.model, a.vocabulary, a.forked_from, a.description, a.system_prompt, a.tools, a.kind, a.session, a.expires_ms, "
-    "a.retention, a.card";
-inline constexpr int kAgentColumnCount = 22;
+    "a.retention, a.card, a.forked_at";
+inline constexpr int kAgentColumnCount = 23;
 
 // The agent at the query's current row. `intact` is false when the checksum doesn't match; then only the key means something.
 struct ReadAgent {

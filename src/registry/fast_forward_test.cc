@@ -63,5 +63,50 @@ TEST_F(RegistryFastForwardTest, AnAgentGoesOnFromItsForkOnlyWhenNothingElseHappe
     EXPECT_EQ(code_of(registry->fast_forward(key("c"), "e", 100)), ErrorCode::already_exists);
 }
 
+// Whichever way the clock is put between what happens.
+TEST_F(RegistryFastForwardTest, AClockThatIsPutBackHidesNoChange) {
+    const auto registry = open();
+    const auto say_to = [&](const char *id, std::int64_t now) {
+        TurnCommit commit{.key = key(id), .keep_tokens = 0, .now_ms = now};
+        commit.new_messages = {{.role = "user", .content = "Hello", .created_ms = now}};
+        const auto committed = registry->commit_turn(commit);
+        ASSERT_TRUE(committed) << why(committed);
+    };
+    int made = 0;
+    for (const std::int64_t forked : {100, 300}) {
+        for (const std::int64_t changed : {50, 100, 200, 300, 400}) {
+            for (const bool described : {false, true}) {
+                const std::string id = "a" + std::to_string(++made), fork = id + "-fork";
+                ASSERT_TRUE(registry->create(agent(id)));
+                say_to(id.c_str(), 200);
+                ASSERT_TRUE(registry->fork(key(id), fork, forked));
+                say_to(fork.c_str(), forked);
+                ASSERT_TRUE(registry->fork(key(id), fork + "2", forked));
+                ASSERT_TRUE(registry->fast_forward(key(id), fork + "2", changed)) << "nothing has happened to the agent";
+                EXPECT_EQ(code_of(registry->fast_forward(key(id), fork, changed)), ErrorCode::already_exists) << "it went on";
+                ASSERT_TRUE(registry->fork(key(id), fork + "3", forked));
+                if (described) {
+                    ASSERT_TRUE(registry->describe(key(id), {.description = "another"}, changed));
+                } else {
+                    say_to(id.c_str(), changed);
+                }
+                EXPECT_EQ(code_of(registry->fast_forward(key(id), fork + "3", changed)), ErrorCode::already_exists)
+                    << forked << " " << changed << " " << described;
+            }
+        }
+    }
+}
+
+TEST_F(RegistryFastForwardTest, AForkOfAnOlderVersionMayHaveBeenOvertaken) {
+    ASSERT_TRUE(open()->create(agent("a")));
+    ASSERT_TRUE(open()->fork(key("a"), "b", 100));
+    AgentRow row = *open()->get(key("b"));
+    ASSERT_NE(row.forked_at, kForkedBefore);
+    ASSERT_TRUE(open()->remove(key("b")));
+    row.forked_at = kForkedBefore;
+    ASSERT_TRUE(open()->create(row));
+    EXPECT_EQ(code_of(open()->fast_forward(key("a"), "b", 200)), ErrorCode::already_exists);
+}
+
 }  // namespace
 }  // namespace engram

@@ -89,7 +89,8 @@ TEST_F(RegistryTest, OnlyTheNewestHabitsAreKept) {
 TEST_F(RegistryTest, ARegistryFromBeforeHabitsGetsTheirTable) {
     ASSERT_TRUE(open()->create(agent("a")));
     tamper(
-        "UPDATE agents SET id = id; ALTER TABLE agents DROP COLUMN card; DROP INDEX agents_by_use; DROP TABLE turn_habits;"
+        "UPDATE agents SET id = id; ALTER TABLE agents DROP COLUMN forked_at; ALTER TABLE agents DROP COLUMN card; DROP INDEX "
+        "agents_by_use; DROP TABLE turn_habits;"
         " PRAGMA user_version = 2");
     const auto registry = open();
     EXPECT_TRUE(registry->habits().value().empty());

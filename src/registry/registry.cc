@@ -57,6 +57,10 @@ Result<void> check_turn(const TurnCommit &turn, const AgentRow &row) {
     return {};
 }
 
+// By which a fork knows whether its agent is still where it was. A clock that was put back, or that two changes see alike, must
+// not hide one.
+void note_change(AgentRow &row, std::int64_t now_ms) { row.updated_ms = std::max(now_ms, row.updated_ms + 1); }
+
 class SqliteRegistry final : public Registry {
   public:
     static Result<std::unique_ptr<Registry>> open(const std::filesystem::path &file) {
@@ -119,6 +123,7 @@ class SqliteRegistry final : public Registry {
         AgentRow child = parent.row;
         child.key.id = new_id;
         child.forked_from = source.id;
+        child.forked_at = parent.row.updated_ms;
         child.created_ms = child.updated_ms = child.last_used_ms = now_ms;
         child.pinned = false;
         child.retention = Retention::standard;
@@ -142,11 +147,7 @@ class SqliteRegistry final : public Registry {
         if (from.row.forked_from != key.id) {
             return fail(ErrorCode::invalid_argument, std::format("agent {} is no fork of {}", fork, key.id));
         }
-        // Within the millisecond in which it was forked only what was said tells whether that was before or after.
-        const bool told_by_time = agent.row.updated_ms != from.row.created_ms;
-        ENGRAM_ASSIGN(const bool unchanged,
-                      told_by_time ? Result<bool>(agent.row.updated_ms < from.row.created_ms) : is_prefix(agent, from));
-        if (!unchanged) {
+        if (agent.row.updated_ms != from.row.forked_at) {
             return fail(ErrorCode::already_exists,
                         std::format("agent {} was talked to, or changed, since {} was forked from it", key.id, fork));
         }
@@ -159,7 +160,8 @@ class SqliteRegistry final : public Registry {
         agent.row.vocabulary = from.row.vocabulary;
         agent.row.system_prompt = from.row.system_prompt;
         agent.row.tools = from.row.tools;
-        agent.row.updated_ms = agent.row.last_used_ms = now_ms;
+        note_change(agent.row, now_ms);
+        agent.row.last_used_ms = now_ms;
         ENGRAM_TRY(tables_.agents.update(agent));
         ENGRAM_TRY(tables_.agents.remove(from.rowid));
         ENGRAM_TRY(transaction.commit());
@@ -209,7 +211,7 @@ class SqliteRegistry final : public Registry {
                 row.tools = description.front->tools;
                 ENGRAM_TRY(tables_.tokens.replace_tail(agent, 0, {}));
             }
-            row.updated_ms = now_ms;
+            note_change(row, now_ms);
             return tables_.agents.update(agent);
         });
     }
@@ -313,7 +315,8 @@ class SqliteRegistry final : public Registry {
         ENGRAM_TRY(tables_.tokens.replace_tail(agent, turn.keep_tokens, turn.new_tokens));
         ENGRAM_TRY(tables_.messages.replace_tail(agent, std::min(turn.keep_messages, agent.row.n_messages), turn.new_messages));
         if (turn.manifest != nullptr) ENGRAM_TRY(tables_.manifests.replace(agent, *turn.manifest));
-        agent.row.updated_ms = agent.row.last_used_ms = turn.now_ms;
+        note_change(agent.row, turn.now_ms);
+        agent.row.last_used_ms = turn.now_ms;
         if (turn.counts_as_turn) ++agent.row.n_turns;
         if (!turn.model.empty()) agent.row.model = turn.model;
         if (!turn.vocabulary.empty()) agent.row.vocabulary = turn.vocabulary;
@@ -326,15 +329,6 @@ class SqliteRegistry final : public Registry {
         return tables_.agents.update(agent);
     }
 
-    // Whether all that was said to `agent` stands in the front of what was said to `fork`.
-    Result<bool> is_prefix(const StoredAgent &agent, const StoredAgent &fork) {
-        ENGRAM_ASSIGN(const std::vector<MessageRow> ours, tables_.messages.read(agent));
-        ENGRAM_ASSIGN(const std::vector<MessageRow> its, tables_.messages.read(fork));
-        const auto same = [](const MessageRow &one, const MessageRow &other) {
-            return one.role == other.role && one.content == other.content && one.created_ms == other.created_ms;
-        };
-        return ours.size() <= its.size() && std::equal(ours.begin(), ours.end(), its.begin(), same);
-    }
     // Gives the agent `to`, which has nothing, what `from` has; corrupt when messages or tokens are damaged.
     Result<void> copy_rows(const StoredAgent &from, StoredAgent &to, std::uint64_t keep_messages) {
         ENGRAM_ASSIGN(std::vector<MessageRow> messages, tables_.messages.read(from));

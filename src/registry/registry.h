@@ -37,11 +37,16 @@ enum class AgentKind : std::uint8_t {
     conversation,  // found by its messages: of a client that sends all of them each time
 };
 
+// AgentRow::forked_at of what is no fork, or was forked by a version that didn't note it.
+inline constexpr std::int64_t kForkedBefore = -1;
+
 struct AgentRow {
     AgentKey key;
     std::string system_prompt;
     std::string description;
-    std::int64_t created_ms = 0, updated_ms = 0, last_used_ms = 0;
+    std::int64_t created_ms = 0;
+    std::int64_t updated_ms = 0;  // when something was said to it, or it was described: later each time, whatever the clock does
+    std::int64_t last_used_ms = 0;
     bool pinned = false;
     std::uint64_t n_tokens = 0;    // committed tokens
     std::uint64_t n_messages = 0;  // transcript's length, system prompt not counted
@@ -49,7 +54,8 @@ struct AgentRow {
     std::string model;        // display name of the model that the tokens belong to; empty before the first turn
     std::string vocabulary;   // identity of the tokenizer that the tokens belong to (hex); empty before the first turn
     std::string forked_from;  // agent id, or empty
-    std::string tools;        // JSON list of function tools; empty: none
+    std::int64_t forked_at = kForkedBefore;  // updated_ms of that agent then
+    std::string tools;                       // JSON list of function tools; empty: none
     AgentKind kind = AgentKind::agent;
     std::string session;          // of a conversation: the client's own key; empty: none
     std::int64_t expires_ms = 0;  // when nobody has used it until then, it may go; 0: never
@@ -159,7 +165,7 @@ class Registry {
                                   std::uint64_t keep_messages = UINT64_MAX, const ForkAs &as = {}) = 0;
     // The agent goes on from where its fork is, which goes; in one transaction. What is the agent's own (its card, since when it
     // is there, whether it is pinned) stays. not_found; invalid_argument: that one isn't its fork; already_exists: something has
-    // happened to the agent since it was forked.
+    // happened to the agent since it was forked, or may have (kForkedBefore).
     virtual Result<AgentRow> fast_forward(const AgentKey &key, std::string_view fork, std::int64_t now_ms) = 0;
     virtual Result<void> set_pinned(const AgentKey &key, bool pinned) = 0;
     virtual Result<void> set_model(const AgentKey &key, std::string_view model) = 0;

@@ -57,6 +57,7 @@ class RegistryModelTest : public RegistryTest {
         Agent copy = agents_.at({key.tenant, key.id});
         copy.row.key = target;
         copy.row.forked_from = key.id;
+        copy.row.forked_at = copy.row.updated_ms;
         copy.row.created_ms = copy.row.updated_ms = copy.row.last_used_ms = now_;
         copy.row.pinned = false;
         agents_[{target.tenant, target.id}] = std::move(copy);
@@ -70,7 +71,8 @@ class RegistryModelTest : public RegistryTest {
         if (!expect(registry_->commit_turn(change), missing(key))) return;
         turn.apply(found->second.conversation);
         AgentRow &row = found->second.row;
-        row.updated_ms = row.last_used_ms = now_;
+        row.updated_ms = std::max(now_, row.updated_ms + 1);
+        row.last_used_ms = now_;
         row.n_tokens = found->second.conversation.tokens.size();
         row.n_messages = found->second.conversation.messages.size();
         ++row.n_turns;

@@ -120,7 +120,7 @@ TEST_F(RegistryTest, ATurnIsStoredWhole) {
         .fingerprint = {}, .block_tokens = 256, .n_kv = 4, .parts = {{.kind = PartKind::state, .first_position = 4}}};
     TurnCommit turn{.key = key("a"), .new_tokens = tokens, .new_messages = {{"user", "hi", 10}, {"assistant", "", 11}}};
     turn.manifest = &manifest;
-    turn.now_ms = 42;
+    turn.now_ms = 1'800'000'000'042;
     turn.model = "tiny";
     turn.vocabulary = "beef";
     {
@@ -134,8 +134,8 @@ TEST_F(RegistryTest, ATurnIsStoredWhole) {
     EXPECT_EQ(row->n_tokens, 4U);
     EXPECT_EQ(row->n_messages, 2U);
     EXPECT_EQ(row->n_turns, 1U);
-    EXPECT_EQ(row->updated_ms, 42);
-    EXPECT_EQ(row->last_used_ms, 42);
+    EXPECT_EQ(row->updated_ms, turn.now_ms);
+    EXPECT_EQ(row->last_used_ms, turn.now_ms);
     EXPECT_EQ(row->model, "tiny");
     EXPECT_EQ(row->vocabulary, "beef");
     EXPECT_EQ(registry->tokens(key("a")), tokens);

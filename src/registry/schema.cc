@@ -83,7 +83,9 @@ const std::string kVersion4 = "CREATE INDEX agents_by_use ON agents (tenant, las
 
 const std::string kVersion5 = "ALTER TABLE agents ADD COLUMN card TEXT NOT NULL DEFAULT ''";
 
-const std::array<std::string, 5> kMigrations{kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
+const std::string kVersion6 = "ALTER TABLE agents ADD COLUMN forked_at INTEGER NOT NULL DEFAULT -1";
+
+const std::array<std::string, 6> kMigrations{kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6};
 
 }  // namespace
 

@@ -31,7 +31,8 @@ TEST_F(RegistryTest, MigratesOnOpenAndKeepsTheRows) {
 TEST_F(RegistryTest, RowsFromBeforeRetentionAreWhole) {
     ASSERT_TRUE(open()->create(agent("a")));
     tamper(
-        "PRAGMA user_version = 1; DROP INDEX agents_by_use; ALTER TABLE agents DROP COLUMN card; ALTER TABLE agents DROP COLUMN "
+        "PRAGMA user_version = 1; DROP INDEX agents_by_use; ALTER TABLE agents DROP COLUMN forked_at; ALTER TABLE agents DROP "
+        "COLUMN card; ALTER TABLE agents DROP COLUMN "
         "retention; DROP TABLE turn_habits");
     const auto registry = open();
     const auto row = registry->get(key("a"));

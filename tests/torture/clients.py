@@ -456,7 +456,7 @@ class Client(threading.Thread):
             return "open"
         home, warning = heard.home, heard.warning or ""
         self.world.overheard(f"{protocol} conversation {home}", heard.text, talk.secrets)
-        talk.requests.append((messages, most, heard.text, heard.prompt_tokens))
+        talk.requests.append((messages, most, heard.text, None if talk.retold else heard.prompt_tokens))
         talk.newest = time.monotonic()
         if protocol == "responses" and NOT_COMMITTED in warning:
             self.world.record.compared["not committed, as the answer said"] += 1
@@ -464,6 +464,7 @@ class Client(threading.Thread):
         talk.said, talk.home, talk.response = [*messages, ("assistant", heard.text)], home, heard.response
         # A stream that has to wait for long sends its headers before it is known which conversation it is.
         talk.committed = bool(home) and NOT_COMMITTED not in warning
+        talk.retold |= NOT_COMMITTED in warning
         if len(talk.said) > 10 or not heard.text:  # a model may say nothing at all, and Anthropic's clients can't send that back
             self.conversations.remove(talk)
             self.left.append(talk)

@@ -107,7 +107,7 @@ class Control:
             else:
                 reply = self.call("POST", "/v1/messages", body, {"anthropic-version": "2023-06-01"}).json()
                 answer, read = "".join(part["text"] for part in reply["content"]), input_tokens(reply["usage"])
-            # An answer that was not kept is read as text, whose tokens may be others than those that were said.
+            # An answer that was not kept is read as text, whose tokens may be others than those that were said, and as many.
             if read != prompt_tokens:
                 self.record.compared["not compared: other tokens of the same text"] += 1
                 continue

@@ -239,6 +239,26 @@ class Responses(unittest.TestCase):
         self.assertEqual(dict(self.world.record.compared), {"equal to the control's": 1})
 
 
+class Retold(unittest.TestCase):
+    """Where an answer was not committed, what follows is read as text."""
+
+    def test_what_follows_is_not_compared(self):
+        world = types.SimpleNamespace(record=record.Record(1), keys={"red": "k"}, secrets=Secrets(), overheard=lambda *_: None)
+        client, warnings = clients.Client(0, "red", world), [None, "it was not committed", None, None]
+        answers = {"openai": lambda *_: clients.Heard("Hi.", "c-1", 9, warnings.pop(0))}
+        with unittest.mock.patch.dict(clients.ASK, answers), unittest.mock.patch.object(clients, "MOST_CONVERSATIONS", 1):
+            for _ in range(4):
+                client.openai(random.Random(1))
+        [talk] = client.conversations
+        self.assertEqual([tokens for *_, tokens in talk.requests], [9, 9, None, None])
+        one = control.Control(None, world.record)
+        reply = {"choices": [{"message": {"content": "Ho."}}], "usage": {"prompt_tokens": 9}}
+        one.call = lambda *_: wire.Reply(200, {}, json.dumps(reply).encode())
+        one.logprobs = lambda *_: []
+        one.replay_conversation(talk)
+        self.assertEqual(dict(world.record.compared), {"wrong": 2, "not compared: other tokens of the same text": 2})
+
+
 class WorkThatGoesOn(unittest.TestCase):
     """Tasks and workflows of which the client didn't hear the end."""
 
