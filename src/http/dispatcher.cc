@@ -102,12 +102,12 @@ std::shared_ptr<Exchange> Dispatcher::open_exchange(Arrival arrival) {
                                                       .send_now = std::move(arrival.send_now)});
 }
 
-std::shared_ptr<Exchange> Dispatcher::refuse(Arrival arrival, HttpRefusal refusal) {
+std::shared_ptr<Exchange> Dispatcher::refuse(Arrival arrival, const HttpRefusal &refusal) {
     arrival.keep_alive = false;
     const auto exchange = open_exchange(std::move(arrival));
     HttpFields headers;
     if (refusal.kind == HttpRefusalKind::no_room) headers.emplace_back("Retry-After", "1");
-    exchange->refuse(std::move(refusal), std::move(headers));
+    exchange->refuse(refusal, std::move(headers));
     return exchange;
 }
 

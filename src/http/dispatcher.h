@@ -36,7 +36,7 @@ class Dispatcher {
     // Has the request answered by its handler, or refuses it. Never waits.
     std::shared_ptr<Exchange> dispatch(Arrival arrival);
     // Answers a request that couldn't be read.
-    std::shared_ptr<Exchange> refuse(Arrival arrival, HttpRefusal refusal);
+    std::shared_ptr<Exchange> refuse(Arrival arrival, const HttpRefusal &refusal);
     // Once for each exchange: its answer has been sent, or the client has gone.
     void finished(const Exchange &exchange, bool gone);
 

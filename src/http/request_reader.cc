@@ -23,7 +23,7 @@ constexpr std::size_t kMaxUnreadBytes = 8U << 10;
 void read_request_line(std::string_view bytes, HttpRequest &request) {
     bytes = bytes.substr(0, bytes.find_first_of("\r\n"));
     const std::size_t space = bytes.find(' ');
-    if (space == std::string_view::npos || space > 32) return;
+    if (space > 32) return;  // or there is none
     const std::string_view target = bytes.substr(space + 1);
     request.method = bytes.substr(0, space);
     if (const auto parts = split_target(target.substr(0, target.find(' ')))) request.path = parts->path;

@@ -28,7 +28,7 @@ CLIENTS = 5
 TENANTS = ("red", "green", "blue")
 DISK_BUDGET = 8 << 20
 FLAGS = ("--threads", 1, "--context", 1536, "--batch", 128, "--max-running", 4, "--block-tokens", 64, "--temp", 0, "--memory-budget",
-         "2MiB", "--model-name", "engram-nano", "--drain-seconds", 20)
+         "2MiB", "--kv-type", "bf16", "--model-name", "engram-nano", "--drain-seconds", 20)
 SHARE_OF_TORTURE = 0.7  # of the time; the rest is for the control
 LEAST_FOR_CONTROL_S = 30
 MINUTES_FOR_ALL = 5  # a run of so many meets each fault, or says why not
