@@ -337,7 +337,7 @@ TEST_F(RegistryTest, ListsWhoWasUsedLast) {
         ASSERT_TRUE(registry->commit_turn(
             {.key = row.key, .new_tokens = tokens, .now_ms = ++now, .model = "m", .vocabulary = vocabulary}));
     }
-    const auto used = [&](std::string_view tenant, Registry::UsedLast which) {
+    const auto used = [&](std::string_view tenant, const Registry::UsedLast &which) {
         std::string ids;
         for (const AgentRow &row : registry->used_last(tenant, which).value()) ids += row.key.id;
         return ids;

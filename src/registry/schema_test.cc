@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <format>
 
 #include "registry/registry_fixture.h"
 
@@ -59,7 +60,7 @@ TEST_F(RegistryTest, ToolsAndCallsAreCoveredByTheChecksums) {
         AgentRow kept = agent(id);
         if (id == "standard") kept.retention = Retention::one_hour;
         ASSERT_TRUE(open()->create(kept));
-        tamper("UPDATE agents SET retention = '" + id + "' WHERE id = '" + id + "'");
+        tamper(std::format("UPDATE agents SET retention = '{0}' WHERE id = '{0}'", id));
         EXPECT_EQ(code_of(open()->get(key(id))), ErrorCode::corrupt) << id;
     }
 }

@@ -127,7 +127,8 @@ TEST(ChatAnswerTest, ChunksPutTogetherAreTheWholeAnswer) {
         OrderedJson whole = collected(events);
         for (OrderedJson &choice : whole["choices"]) {
             // What the package makes of an answer without text.
-            if (choice["message"]["content"] == "") choice["message"]["content"] = nullptr;
+            OrderedJson &content = choice["message"]["content"];
+            if (content.is_string() && content.get_ref<const std::string &>().empty()) content = nullptr;
         }
         const OrderedJson assembled = assembled_chat(sse_data(streamed(events, {.include_usage = true})));
         // nlohmann compares members in their order here: that order is no part of what is promised.
