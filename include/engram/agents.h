@@ -161,7 +161,7 @@ struct TurnResult {
     double restore_ms = 0, prefill_ms = 0, ttft_ms = 0, decode_ms = 0, commit_ms = 0, queue_ms = 0;
     double save_ms = 0;  // taking the turn's KV out of the context (writing it goes on in the background)
     std::optional<PrefixMiss> miss;
-    bool committed = true;  // false: it could not be written down and is forgotten, as `warning` says; was to be kept otherwise
+    bool committed = true;  // false: it could not be written down and is forgotten; `warning` says why
     std::string warning;    // e.g. the store could not be written; empty when all is well
 };
 

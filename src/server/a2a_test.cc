@@ -72,6 +72,15 @@ TEST_F(A2aTest, HttpAndJsonDoTheSame) {
     EXPECT_EQ(ask("POST", "/a2a/message:send", OrderedJson::object()).status, 400);
 }
 
+TEST_F(A2aTest, ThatAnAnswerCouldNotBeWrittenDownIsTold) {
+    const OrderedJson task = send("forget it");
+    EXPECT_EQ(state_of(task), "TASK_STATE_COMPLETED");
+    EXPECT_EQ(task["metadata"]["engram"]["committed"], false);
+    EXPECT_EQ(task["metadata"]["engram"]["warning"], "the disk is full");
+    EXPECT_EQ(get(task["id"]), task);
+    EXPECT_FALSE(send("hello")["metadata"]["engram"].contains("committed"));
+}
+
 TEST_F(A2aTest, VersionsAndFormsAreChecked) {
     const OrderedJson rpc{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "SendMessage"}, {"params", {{"message", message("x")}}}};
     EXPECT_EQ(ask("POST", "/a2a", rpc, "A2A-Version: 99.0\r\n").json["error"]["code"], -32009);

@@ -249,7 +249,8 @@ class Client(threading.Thread):
             return "nothing"
         pending = agent.pending
         pending.max_tokens, pending.work = A2A_TOKENS, Work("task", f"{self.name}-{self.step}")
-        body = {"message": {"messageId": pending.work.key, "role": "ROLE_USER", "contextId": agent.name, "parts": [{"text": pending.prompt}]}}
+        body = {"message": {"messageId": pending.work.key, "role": "ROLE_USER", "contextId": agent.name,
+                            "parts": [{"text": pending.prompt}]}}
         if draw.random() < 0.5:
             return self.take_task(agent, self.call("POST", "/a2a/message:send", body, A2A).json()["task"])
         leave_after, task = draw.choice((None, None, 0, 2, 5)), None
@@ -456,6 +457,7 @@ class Client(threading.Thread):
             return "open"
         home, warning = heard.home, heard.warning or ""
         self.world.overheard(f"{protocol} conversation {home}", heard.text, talk.secrets)
+        # Without the tokens of the prompt it isn't compared: as text they may be others, and as many.
         talk.requests.append((messages, most, heard.text, None if talk.retold else heard.prompt_tokens))
         talk.newest = time.monotonic()
         if protocol == "responses" and NOT_COMMITTED in warning:
@@ -619,8 +621,8 @@ ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic, "response
 # How often each is chosen, relative to the others.
 OPERATIONS = {
     "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "mcp_of_agent": 4, "chat_of_agent": 5, "batch": 4,
-    "a2a_of_agent": 6, "workflow": 5, "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4, "bad_request": 5, "openai": 9,
-    "anthropic": 9, "responses": 9, "cancelled_chat": 5,
+    "a2a_of_agent": 6, "workflow": 5, "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4,
+    "bad_request": 5, "openai": 9, "anthropic": 9, "responses": 9, "cancelled_chat": 5,
 }
 
 

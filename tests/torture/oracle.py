@@ -129,10 +129,10 @@ class Conversation:
     tenant: str
     secrets: frozenset
     said: list = dataclasses.field(default_factory=list)  # (role, content)
-    requests: list = dataclasses.field(default_factory=list)  # (messages, max_tokens, answer, tokens of the prompt; None: retold): for the control
+    requests: list = dataclasses.field(default_factory=list)  # for the control: (messages, max_tokens, answer, tokens of the prompt)
     home: str = ""  # the conversation's id, as the server gave it with the last acknowledged answer
     committed: bool = False  # it is sure that the server has said it would keep that answer
-    retold: bool = False  # an answer was not committed: what follows it was read as text, which may be other tokens than those said
+    retold: bool = False  # an answer was not committed: what follows was read as text, maybe other tokens than those said
     response: str = ""  # Responses: the id of the last acknowledged answer, which the next request goes on from
     newest: float = 0.0  # when the last answer was heard
 

@@ -307,7 +307,8 @@ class WorkThatGoesOn(unittest.TestCase):
     def test_tasks_stay_as_they_were(self):
         self.client.tasks = [("t", "I am Ada.")]
         for answer, kinds in (("I am Ada.", []), ("I am Ben.", ["tasks"])):
-            self.shown = lambda _, answer=answer: {"status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"parts": [{"text": answer}]}]}
+            self.shown = lambda _, answer=answer: {"status": {"state": "TASK_STATE_COMPLETED"},
+                                                   "artifacts": [{"parts": [{"text": answer}]}]}
             checks.check_tasks(self.world)
             self.assertEqual([finding["kind"] for finding in self.notes.findings], kinds)
 
@@ -386,8 +387,8 @@ class Refusals(unittest.TestCase):
         self.assertEqual(len(notes.findings), 1, "nothing excuses a hang")
 
     def test_what_may_have_happened_stays_open(self):
-        for error, is_open in ((wire.Refused(500, ""), True), (wire.Broken(""), True), (wire.Failed(""), True), (wire.Refused(429, ""), False),
-                               (wire.NotSent(""), False)):
+        for error, is_open in ((wire.Refused(500, ""), True), (wire.Broken(""), True), (wire.Failed(""), True),
+                               (wire.Refused(429, ""), False), (wire.NotSent(""), False)):
             _, left = self.attempt(error)
             self.assertEqual(left.pending is not None, is_open, error)
 

@@ -177,7 +177,8 @@ void MessageAnswer::take(const ChatFinished &finished) {
                       {"output_tokens_details", {{"thinking_tokens", finished.thinking_tokens}}},
                       {"server_tool_use", nullptr}}}};
     if (shape_.reports_context_management) end["context_management"] = {{"applied_edits", OrderedJson::array()}};
-    if (!finished.warning.empty()) end["engram"] = {{"committed", finished.committed}, {"warning", finished.warning}};
+    if (!finished.committed) end["engram"]["committed"] = false;
+    if (!finished.warning.empty()) end["engram"]["warning"] = finished.warning;
     emit("message_delta", end);
     emit("message_stop", {{"type", "message_stop"}});
     if (mode_ == Mode::whole) end_ = std::move(end);

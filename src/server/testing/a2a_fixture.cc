@@ -142,6 +142,7 @@ Result<RunResult> A2aTest::run(AgentManager &agents, const RunRequest &request, 
         return RunResult{.text = decided != request.approvals.end() && decided->second ? "It was allowed." : "It was denied."};
     }
     if (text.starts_with("approve")) return waits({"call_1"});
+    if (text.starts_with("forget")) return RunResult{.text = "I won't know.", .committed = false, .warning = "the disk is full"};
     if (text.starts_with("fail")) return fail(ErrorCode::engine, "the engine failed in this test");
     if (text.starts_with("wait")) {
         sink(RunAnswering{.agent = request.agent, .event = ChatStarted{.agent = request.agent, .prompt_tokens = 1}});

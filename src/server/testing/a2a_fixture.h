@@ -50,7 +50,7 @@ class A2aTest : public ::testing::Test {
 
     // What the agents do, by the message's first word: "wait" until let_go() or stopped; "approve" needs an approval of call_1
     // and then says what was decided; "approve both" of a colleague's, and of that one's colleague's, one after the other; "fail"
-    // fails; anything else is answered by the model, in eight tokens.
+    // fails; "forget" answers what can't be written down; anything else is answered by the model, in eight tokens.
     Result<RunResult> run(AgentManager &agents, const RunRequest &request, const RunSink &sink, std::stop_token stop);
     void let_go();
 
