@@ -84,6 +84,7 @@ function(engram_test name)
     target_link_libraries(${name} PRIVATE engram_${d})
   endforeach()
   target_link_libraries(${name} PRIVATE engram_flags GTest::gtest_main ${T_LIBRARIES})
+  target_compile_options(${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Og>)  # what they test is as it is shipped; half the time to compile
   # Two programs that compute with a model at the same time slow each other many times over: those take turns.
   engram_closure(modules ${T_DEPENDS})
   set(lock)

@@ -158,22 +158,41 @@ void A2aTasks::stop(std::chrono::milliseconds drain) {
 
 // --- whose tasks ---
 
-A2aResult<A2aTasks::LivePointer> A2aTasks::find(const A2aPlace &place, const std::string &task) {
+A2aTasks::Held::~Held() {
+    if (live_ == nullptr) return;
+    const Key key(live_->stored.tenant, live_->stored.task.id);  // these two never change
+    live_.reset();
+    tasks_->forget_if_idle(key);
+}
+
+A2aTasks::Held A2aTasks::find_live(const Key &key) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = live_.find(key);
+    return {*this, found == live_.end() ? nullptr : found->second};
+}
+
+std::map<std::string, A2aTasks::Held> A2aTasks::live_of(const std::string &tenant) {
+    const std::scoped_lock lock(mutex_);
+    std::map<std::string, Held> all;
+    for (auto at = live_.lower_bound({tenant, ""}); at != live_.end() && at->first.first == tenant; ++at) {
+        all.try_emplace(at->first.second, *this, at->second);
+    }
+    return all;
+}
+
+A2aResult<A2aTasks::Held> A2aTasks::find(const A2aPlace &place, const std::string &task) {
     const Key key(place.tenant, task);
-    {
-        const std::scoped_lock lock(mutex_);
-        if (const auto found = live_.find(key); found != live_.end()) {
-            if (!may_see(place, found->second->stored)) return no_such_task(task);  // tenant and agent never change
-            return found->second;
-        }
+    if (Held live = find_live(key)) {
+        if (!may_see(place, live->stored)) return no_such_task(task);  // tenant and agent never change
+        return live;
     }
     ENGRAM_ASSIGN(StoredTask stored, find_stored(place, task));
     auto live = std::make_shared<Live>();
     live->known_messages = stored.task.history.size();
     live->stored = std::move(stored);
-    if (is_terminal(live->stored.task.status.state)) return live;  // nothing happens to it any more
+    if (is_terminal(live->stored.task.status.state)) return Held(*this, std::move(live));  // nothing happens to it any more
     const std::scoped_lock lock(mutex_);
-    return live_.try_emplace(key, std::move(live)).first->second;
+    return Held(*this, live_.try_emplace(key, std::move(live)).first->second);
 }
 
 A2aResult<StoredTask> A2aTasks::find_stored(const A2aPlace &place, const std::string &task) {
@@ -193,12 +212,8 @@ void A2aTasks::forget_if_idle(const Key &key) {
 }
 
 A2aResult<Task> A2aTasks::get(const A2aPlace &place, const std::string &task) {
-    LivePointer live;
-    {
-        const std::scoped_lock lock(mutex_);
-        if (const auto found = live_.find({place.tenant, task}); found != live_.end()) live = found->second;
-    }
-    if (live == nullptr) {
+    const Held live = find_live({place.tenant, task});
+    if (!live) {
         ENGRAM_ASSIGN(StoredTask stored, find_stored(place, task));
         return std::move(stored.task);
     }
@@ -208,10 +223,17 @@ A2aResult<Task> A2aTasks::get(const A2aPlace &place, const std::string &task) {
 }
 
 A2aResult<A2aTasks::Page> A2aTasks::list(const A2aPlace &place, const ListQuery &query) {
+    const std::map<std::string, Held> live = live_of(place.tenant);  // before the store is read: what is forgotten is in there
     ENGRAM_ASSIGN(A2aTaskStore::Page stored,
                   from_engine(store_->list({.tenant = place.tenant, .agent = place.agent, .list = query})));
     Page page{.tasks = {}, .next_token = std::move(stored.next_token), .total = stored.total};
-    for (StoredTask &task : stored.tasks) page.tasks.push_back(std::move(task.task));
+    for (StoredTask &task : stored.tasks) {
+        if (const auto found = live.find(task.task.id); found != live.end()) {
+            const std::scoped_lock lock(found->second->mutex);
+            task.task = found->second->stored.task;
+        }
+        if (!query.state || *query.state == task.task.status.state) page.tasks.push_back(std::move(task.task));
+    }
     return page;
 }
 
@@ -234,7 +256,7 @@ bool A2aTasks::answer_with_message(const SendRequest &request, A2aListener &list
     return true;
 }
 
-A2aResult<A2aTasks::LivePointer> A2aTasks::new_task(const Caller &caller, const A2aPlace &place, const SendRequest &request) {
+A2aResult<A2aTasks::Held> A2aTasks::new_task(const Caller &caller, const A2aPlace &place, const SendRequest &request) {
     ENGRAM_ASSIGN(const std::string agent, agent_asked(place, request));
     if (!agent.empty()) {
         const auto info = caller.agents->get(agent);
@@ -258,7 +280,7 @@ A2aResult<A2aTasks::LivePointer> A2aTasks::new_task(const Caller &caller, const 
     stored.task.status = {.state = TaskState::submitted, .message = {}, .time_ms = stored.created_ms};
     stored.memory = memory_of(*caller.agents, agent, stored.task.context_id);
     ENGRAM_TRY(app_.check_agent_quota(caller, stored.memory));
-    return live;
+    return Held(*this, std::move(live));
 }
 
 A2aResult<RunRequest> A2aTasks::prepare_run(const Live &live, const SendRequest &request) const {
@@ -316,7 +338,7 @@ A2aResult<void> A2aTasks::add_hook(const std::string &tenant, PushConfig &hook) 
 A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest request, A2aListener &listener) {
     if (answer_with_message(request, listener)) return {};
     const std::string named = request.message.task_id;
-    ENGRAM_ASSIGN(const LivePointer live, named.empty() ? new_task(caller, place, request) : find(place, named));
+    ENGRAM_ASSIGN(const Held live, named.empty() ? new_task(caller, place, request) : find(place, named));
     std::unique_lock task_lock(live->mutex);
     StoredTask &stored = live->stored;
     if (!named.empty()) ENGRAM_TRY(go_on(*live, request));
@@ -326,7 +348,7 @@ A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest
     request.message.task_id = stored.task.id;
     request.message.context_id = stored.task.context_id;
     stored.output_modes = std::move(request.accepted_output_modes);
-    Job job{.live = live,
+    Job job{.live = live.pointer(),
             .caller = std::make_shared<Caller>(std::move(caller)),
             .place = std::make_shared<App::Place>(std::move(admitted)),
             .run = std::move(run),
@@ -351,13 +373,13 @@ A2aResult<void> A2aTasks::send(Caller caller, const A2aPlace &place, SendRequest
     live->running = true;
     {
         const std::scoped_lock lock(mutex_);
-        live_[{stored.tenant, stored.task.id}] = live;
+        live_[{stored.tenant, stored.task.id}] = live.pointer();
     }
     if (request.return_immediately && !listener.stream) {
         listener.responder.send(listener.whole(stored.task));
         listener.answered(listener.responder.status());
     } else {
-        listen(live, listener, true);
+        listen(live.pointer(), listener, true);
     }
     task_lock.unlock();
     enqueue(std::move(job));
@@ -389,18 +411,18 @@ void A2aTasks::listen(const LivePointer &live, A2aListener &listener, bool ends_
 }
 
 A2aResult<void> A2aTasks::subscribe(const A2aPlace &place, const std::string &task, A2aListener &listener) {
-    ENGRAM_ASSIGN(const LivePointer live, find(place, task));
+    ENGRAM_ASSIGN(const Held live, find(place, task));
     const std::scoped_lock lock(live->mutex);
     if (is_terminal(live->stored.task.status.state)) {
         return std::unexpected(A2aError(A2aErrorKind::unsupported_operation,
                                         std::format("the task \"{}\" is over: ask for it with GetTask", task), task));
     }
-    listen(live, listener, false);
+    listen(live.pointer(), listener, false);
     return {};
 }
 
 A2aResult<Task> A2aTasks::cancel(const A2aPlace &place, const std::string &task) {
-    ENGRAM_ASSIGN(const LivePointer live, find(place, task));
+    ENGRAM_ASSIGN(const Held live, find(place, task));
     const std::scoped_lock lock(live->mutex);
     if (is_terminal(live->stored.task.status.state)) {
         return std::unexpected(

@@ -73,6 +73,8 @@ class A2aTasks {
     // Likewise. The stream ends when the task is over.
     protocol::a2a::A2aResult<void> subscribe(const A2aPlace &place, const std::string &task, A2aListener &listener);
 
+    // Tasks are shown as they are, also where the store doesn't have that yet. By which they are chosen and ordered is what the
+    // store has.
     protocol::a2a::A2aResult<protocol::a2a::Task> get(const A2aPlace &place, const std::string &task);
     struct Page {
         std::vector<protocol::a2a::Task> tasks;
@@ -96,7 +98,7 @@ class A2aTasks {
         std::function<std::string(const protocol::a2a::StreamEvent &)> frame;
         bool ends_when_interrupted = true;
     };
-    // A task that runs, or that somebody watches.
+    // A task that runs, that somebody watches, or whose state the store didn't take.
     struct Live : std::enable_shared_from_this<Live> {
         std::mutex mutex;  // for what follows
         StoredTask stored;
@@ -126,12 +128,31 @@ class A2aTasks {
     Result<void> recover();
     protocol::a2a::A2aResult<void> begin_again(const LivePointer &live);
 
+    // A task that somebody is about to look at or to change. One that nobody needs any more is forgotten when the last of them is
+    // gone, which takes the task's mutex.
+    class Held {
+      public:
+        Held(A2aTasks &tasks, LivePointer live) : tasks_(&tasks), live_(std::move(live)) {}
+        Held(Held &&) = default;
+        Held &operator=(Held &&) = delete;
+        ~Held();
+        explicit operator bool() const { return live_ != nullptr; }
+        Live &operator*() const { return *live_; }
+        Live *operator->() const { return live_.get(); }
+        const LivePointer &pointer() const { return live_; }
+
+      private:
+        A2aTasks *tasks_;
+        LivePointer live_;
+    };
     // Of a task that is known: the live one, or one that is made from the store.
-    protocol::a2a::A2aResult<LivePointer> find(const A2aPlace &place, const std::string &task);
+    protocol::a2a::A2aResult<Held> find(const A2aPlace &place, const std::string &task);
+    Held find_live(const Key &key);  // false: it neither runs nor is watched, and the store has its state
+    std::map<std::string, Held> live_of(const std::string &tenant);  // by their ids
     protocol::a2a::A2aResult<StoredTask> find_stored(const A2aPlace &place, const std::string &task);
     void forget_if_idle(const Key &key);
-    protocol::a2a::A2aResult<LivePointer> new_task(const Caller &caller, const A2aPlace &place,
-                                                   const protocol::a2a::SendRequest &request);
+    protocol::a2a::A2aResult<Held> new_task(const Caller &caller, const A2aPlace &place,
+                                            const protocol::a2a::SendRequest &request);
     protocol::a2a::A2aResult<RunRequest> prepare_run(const Live &live, const protocol::a2a::SendRequest &request) const;
     protocol::a2a::A2aResult<void> go_on(Live &live, const protocol::a2a::SendRequest &request);
     protocol::a2a::A2aResult<void> add_hook(const std::string &tenant, protocol::a2a::PushConfig &hook);

@@ -338,6 +338,8 @@ TEST_F(A2aTest, WhatIsToldWithoutRoomIsStoredWhenThereIsSome) {
     const OrderedJson task = send("hello");
     EXPECT_EQ(state_of(task), "TASK_STATE_FAILED");
     EXPECT_EQ(get(task["id"]), task);
+    EXPECT_EQ(call("ListTasks", {{"includeArtifacts", true}, {"historyLength", 9}})["tasks"][0], task) << "not at work";
+    EXPECT_EQ(call("ListTasks", {{"status", "TASK_STATE_SUBMITTED"}})["tasks"].size(), 0U);
     obstruct("DROP TRIGGER no_room");
     const auto stored_state = [&] {
         const auto store = A2aTaskStore::open(home_.path() / "tasks.db");
