@@ -112,6 +112,14 @@ TEST_F(RemoteAgentsTest, WorkGoesThereAndComesBackWithItsTrace) {
     EXPECT_EQ(asked_[0]["metadata"]["engram"]["trace"], true);
 }
 
+TEST_F(RemoteAgentsTest, ThatTheOtherWillNotRememberIsTold) {
+    answer_["metadata"]["engram"]["committed"] = false;
+    const RunStep given = run().steps.at(0);
+    EXPECT_TRUE(given.failed);
+    EXPECT_EQ(given.output, "legal could not write down what it answered, and won't remember it.\nIt said so far: It is sound.");
+    EXPECT_EQ(given.steps.size(), 1U);
+}
+
 // What it says that its work cost is a part of the run's usage, and is spent from the run's tokens.
 TEST_F(RemoteAgentsTest, TheRunPaysForIt) {
     OrderedJson &cost = answer_["metadata"]["engram"];

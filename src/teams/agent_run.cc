@@ -210,7 +210,7 @@ Result<RunResult> AgentRun::give() {
 }
 
 // What the agent remembers of it. While it waits for a person it is an open call, as if the agent's model had made it.
-Result<RunResult> AgentRun::given(const std::string &task) {
+RunResult AgentRun::given(const std::string &task) {
     const std::string &to = request_.delegate_to;
     const Message asked{.role = "user", .content = std::format("Let {} do this: {}", to, task)};
     const ChatToolCall &call = open_.front();
@@ -218,8 +218,9 @@ Result<RunResult> AgentRun::given(const std::string &task) {
         const ToolCall made{.name = call.name, .arguments = call.arguments, .id = call.id};
         const std::array<Message, 2> remembered{
             asked, Message{.role = "assistant", .content = "", .tool_calls = tool_calls_json(std::span(&made, 1))}};
-        if (!task.empty()) ENGRAM_TRY(within_.agents.append(info_.id, remembered));
-        return end(RunEnd::approval, undecided_);
+        if (task.empty() || remember(remembered)) return end(RunEnd::approval, undecided_);
+        forget();  // nobody would know what was decided about
+        return end(RunEnd::failed);
     }
     const HeldCall &came = held_.at(call.id);
     result_.text = came.made ? came.text : result_.steps.back().output;
@@ -230,9 +231,19 @@ Result<RunResult> AgentRun::given(const std::string &task) {
     const std::array<Message, 2> remembered{
         task.empty() ? Message{.role = "tool", .content = result_.text} : asked,
         Message{.role = "assistant", .content = std::format("I asked {}. The answer:\n{}", to, result_.text)}};
-    ENGRAM_TRY(within_.agents.append(info_.id, remembered));
-    forget();
+    const bool is_remembered = remember(remembered);
+    if (is_remembered || !task.empty()) forget();  // else the call is still open, and its result is there for whoever goes on
     return end(has_failed ? RunEnd::failed : RunEnd::answered);
+}
+
+// False, and the result says so: the agent won't know of it.
+bool AgentRun::remember(std::span<const Message> messages) {
+    const auto told = within_.agents.append(info_.id, messages);
+    result_.committed = told && told->committed;
+    if (result_.committed) return true;
+    const std::string &why = told ? told->warning : told.error().message;
+    result_.warning += std::format("{}{} won't remember this: {}", result_.warning.empty() ? "" : "; ", info_.id, why);
+    return false;
 }
 
 }  // namespace engram

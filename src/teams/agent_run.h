@@ -48,7 +48,8 @@ class AgentRun {
     Result<Answer> answer(std::vector<ChatMessage> messages);
     RunResult end(RunEnd how, std::vector<ChatToolCall> pending = {});
     RunResult end_without_answer(const Error &error);
-    Result<RunResult> given(const std::string &task);
+    RunResult given(const std::string &task);
+    bool remember(std::span<const Message> messages);
 
     // agent_run_calls.cc: the calls that are open
     Result<void> take_up();

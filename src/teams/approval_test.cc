@@ -5,9 +5,11 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agents/testing_file_size_limit.h"
 #include "agents/testing_manager.h"
 #include "engram/teams.h"
 #include "teams/colleagues.h"
@@ -314,6 +316,27 @@ TEST_F(ApprovalBelowTest, WorkGivenWithoutTheModelWaitsToo) {
     given.approvals.clear();
     EXPECT_EQ(decide({{must(runner_->run(*manager_, given)).pending.at(0).id, true}}).text, "So it is.");
     EXPECT_EQ(desk_.stamps, 2);
+}
+
+// Decisions about it would come to an agent that knows nothing of the work.
+TEST_F(ApprovalBelowTest, WorkThatCouldNotBeWrittenDownDoesNotWait) {
+    RunRequest given{.agent = "chief", .messages = {{.role = "user", .content = "Stamp it."}}};
+    given.delegate_to = "pilot";
+    std::optional<FileSizeLimit> full;
+    const RunResult done = must(runner_->run(*manager_, given, [&](const RunEvent &event) {
+        const auto *ends = std::get_if<RunToolEnds>(&event);
+        if (ends != nullptr && ends->agent == "chief") full.emplace(0);
+    }));
+    full.reset();
+    EXPECT_EQ(done.end, RunEnd::failed);
+    EXPECT_FALSE(done.committed);
+    EXPECT_TRUE(done.warning.contains("chief won't remember this")) << done.warning;
+    EXPECT_TRUE(done.pending.empty());
+    EXPECT_TRUE(said("chief").empty());
+    given.messages.clear();
+    given.approvals = {{"pilot/call", true}};
+    EXPECT_EQ(runner_->run(*manager_, given).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(desk_.stamps, 0);
 }
 
 // A runner without a store knows what waits as long as it lives.

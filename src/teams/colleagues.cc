@@ -21,7 +21,7 @@ std::string joined(std::span<const std::string> chain, const std::string &last) 
 std::string trouble(const std::string &to, const RunResult &result) {
     switch (result.end) {
         case RunEnd::answered:
-        case RunEnd::length:
+        case RunEnd::length: return result.committed ? "" : std::format("{} {} ({}).", to, kWontRemember, result.warning);
         case RunEnd::approval: return {};
         case RunEnd::context: return std::format("The context of {} is full.", to);
         case RunEnd::steps: return std::format("{} came to no answer within its limit of steps.", to);

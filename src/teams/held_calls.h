@@ -48,5 +48,7 @@ std::string id_below(std::string_view agent, std::string_view id);
 std::optional<std::string_view> id_within(std::string_view agent, std::string_view id);
 // What stands in place of a call's result as long as that agent's calls wait.
 std::string waits_text(std::string_view agent);
+// What stands in place of a colleague's answer that its own memory doesn't have, after its name.
+inline constexpr std::string_view kWontRemember = "could not write down what it answered, and won't remember it";
 
 }  // namespace engram

@@ -66,6 +66,13 @@ RunUsage usage_of_metadata(std::string_view metadata) {
     return usage;
 }
 
+// Whether its agent remembers it, as far as the other server says.
+bool is_committed(std::string_view metadata) {
+    const OrderedJson ours = ours_in(metadata);
+    const auto found = ours.find("committed");
+    return found == ours.end() || *found != false;
+}
+
 // The calls that a task's question is about, with which an Engram asks for approval; empty: it is another question.
 std::vector<ChatToolCall> calls_in(const std::string &name, const a2a::Answer &answer) {
     std::vector<ChatToolCall> calls;
@@ -118,9 +125,11 @@ ToolOutcome outcome_of(const std::string &name, const a2a::Answer &answer) {
         case TaskState::failed: failed("failed"); break;
         case TaskState::rejected: failed("rejects the task"); break;
         case TaskState::canceled: failed("was stopped"); break;
+        case TaskState::completed:
+            if (!is_committed(answer.metadata())) failed(kWontRemember);
+            break;
         case TaskState::submitted:
-        case TaskState::working:
-        case TaskState::completed: break;
+        case TaskState::working: break;
     }
     return outcome;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <barrier>
+#include <optional>
 #include <thread>
 
 #include "agents/testing_file_size_limit.h"
@@ -291,6 +292,49 @@ TEST_F(RunnerTest, WorkIsGivenWithoutAWordOfTheModel) {
     EXPECT_EQ(runner_.run(*manager_, asked).error().code, ErrorCode::invalid_argument);
     asked.agent = "nobody";
     EXPECT_EQ(runner_.run(*manager_, asked).error().code, ErrorCode::not_found);
+}
+
+// It isn't taken for done: whoever gave the work, and its model, would go on as if the colleague knew of it.
+TEST_F(RunnerTest, ThatAColleagueWillNotRememberIsTold) {
+    must(manager_->create(with_colleagues("chief", {"untooled"})));
+    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
+    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
+    asked.delegate_to = "untooled";
+    asked.limits.result_tokens = 400;
+    std::optional<FileSizeLimit> full;
+    const RunResult done = run(asked, [&](const RunEvent &event) {
+        if (std::holds_alternative<RunToolBegins>(event)) full.emplace(0);
+        if (std::holds_alternative<RunToolEnds>(event)) full.reset();
+    });
+    EXPECT_EQ(done.end, RunEnd::failed);
+    EXPECT_TRUE(done.warning.contains("untooled could not write down what it answered, and won't remember it")) << done.warning;
+    ASSERT_EQ(done.steps.size(), 1U);
+    EXPECT_TRUE(done.steps[0].failed);
+    EXPECT_TRUE(done.text.contains(" It said so far: ")) << done.text;
+    EXPECT_FALSE(done.steps[0].steps.at(0).output.empty());
+    EXPECT_TRUE(transcript("untooled").empty());
+    EXPECT_EQ(transcript("chief").at(1).content, "I asked untooled. The answer:\n" + done.text);
+}
+
+TEST_F(RunnerTest, ThatTheGiverWillNotRememberIsTold) {
+    must(manager_->create(with_colleagues("chief", {"untooled"})));
+    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
+    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
+    asked.delegate_to = "untooled";
+    asked.limits.result_tokens = 24;
+    std::optional<FileSizeLimit> full;
+    const RunResult done = run(asked, [&](const RunEvent &event) {
+        if (std::holds_alternative<RunToolEnds>(event)) full.emplace(0);
+    });
+    full.reset();
+    EXPECT_EQ(done.end, RunEnd::answered) << "the answer is there, for whoever asked";
+    EXPECT_FALSE(done.committed);
+    EXPECT_TRUE(done.warning.contains("chief won't remember this: this turn was not committed")) << done.warning;
+    EXPECT_EQ(done.text, done.steps.at(0).output);
+    EXPECT_EQ(transcript("untooled").size(), 2U);
+    EXPECT_TRUE(transcript("chief").empty());
+    EXPECT_TRUE(run(asked).committed);
+    EXPECT_EQ(transcript("chief").size(), 2U);
 }
 
 TEST_F(RunnerTest, CirclesDepthAndStrangersAreToldToTheModel) {

@@ -134,7 +134,7 @@ def check_agents(world):
             messages = transcript(client, agent.name) if facts else None
             seen = Seen(messages, facts["turns"], facts["tokens"]) if messages is not None else None
             world.record.check("agents", settle(agent, seen))
-            if messages:
+            if messages and agent.turns:
                 see_whose(agent, facts["model"], client)
             for _, content in messages or ():
                 world.overheard(f"the transcript of {agent.name}", content, agent.secrets)

@@ -21,6 +21,8 @@ MCP_VERSION = "2026-07-28"
 A2A = {"a2a-version": "1.0"}
 A2A_TOKENS = 4096  # of a task's answer, which its client can't choose
 CONTEXT_IS_FULL = "context is full"
+RESULT_TOKENS = 64  # of a colleague: it may say as much, and why it failed is cut to it
+WONT_REMEMBER = "won't remember it"
 TASKS_KEPT_IN_MIND = 6
 PAUSE_WHEN_DOWN_S = 0.1
 PAUSE_AFTER_REFUSAL_S = 0.03
@@ -101,19 +103,22 @@ class Client(threading.Thread):
 
     # --- agents ---
 
-    def some_agent(self, draw, longest=None):
-        settled = [agent for agent in self.agents if agent.settled and agent.there == YES]
+    def some_agent(self, draw, longest=None, without_tools=False):
+        settled = [agent for agent in self.agents if agent.settled and agent.there == YES and not (without_tools and agent.gives)]
         if longest is not None:
             settled = [agent for agent in settled if agent.tokens <= longest]
         return draw.choice(settled) if settled else None
 
-    def new_agent(self, system, secrets=frozenset(), turns=()):
+    def new_agent(self, system, secrets=frozenset(), turns=(), gives=False):
         """One that may come to be: it is in the oracle before the request is sent."""
         self.made += 1
-        agent = Agent(f"c{self.number}-{self.made}", self.tenant, system, secrets, list(turns), MAYBE, was_there=False)
+        agent = Agent(f"c{self.number}-{self.made}", self.tenant, system, secrets, list(turns), MAYBE, was_there=False, gives=gives)
         self.agents.append(agent)
         self.touched.append(agent)
         return agent
+
+    def copy_of(self, agent):
+        return self.new_agent(agent.system, agent.secrets, agent.turns, agent.gives)
 
     def create(self, draw):
         if len(self.agents) >= MOST_AGENTS:
@@ -131,7 +136,7 @@ class Client(threading.Thread):
         return words.question(draw)
 
     def begin_turn(self, draw, how):
-        agent = self.some_agent(draw, LONGEST_AGENT)
+        agent = self.some_agent(draw, LONGEST_AGENT, without_tools=how == "run")
         if agent is None:
             return None, None
         self.touched.append(agent)
@@ -240,6 +245,32 @@ class Client(threading.Thread):
             raise refusal
         return None
 
+    def delegate(self, draw):
+        """Work that one agent gives to another: both are to remember it."""
+        colleague, body = self.begin_turn(draw, "run")
+        giver = self.some_agent(draw, LONGEST_AGENT) if colleague else None
+        if giver is None:
+            self.forget_pending()
+            return "nothing"
+        self.touched.append(giver)
+        giver.gives = True
+        self.call("PATCH", f"/v1/agents/{giver.name}", {"card": {"colleagues": [colleague.name]}})
+        colleague.pending.max_tokens = RESULT_TOKENS
+        giver.pending = Pending(f"Let {colleague.name} do this: {body['prompt']}", "given", 0)
+        giver.secrets |= colleague.secrets
+        given = self.call("POST", f"/v1/agents/{giver.name}/delegate", {"to": colleague.name, "task": body["prompt"], "limits": {
+            "result_tokens": RESULT_TOKENS}}).json()
+        # Its warnings may be about the colleague's memory.
+        self.heard(giver, f"I asked {colleague.name}. The answer:\n{given['answer']}", None, None if given["committed"] else NOT_COMMITTED)
+        if given["end"] != "answered":
+            if WONT_REMEMBER in given["answer"]:
+                colleague.pending = None
+                self.world.record.compared["not committed, as the answer said"] += 1
+            raise wire.Failed(given["answer"])
+        [step] = given["steps"][0]["steps"]
+        self.heard(colleague, step["answer"], step["prompt_tokens"] + step["answer_tokens"], None)
+        return None
+
     # --- work that goes on without its client ---
 
     def a2a_of_agent(self, draw):
@@ -324,7 +355,7 @@ class Client(threading.Thread):
         source = self.some_agent(draw)
         if source is None or len(self.agents) >= MOST_AGENTS:
             return "nothing"
-        copy = self.new_agent(source.system, source.secrets, source.turns)
+        copy = self.copy_of(source)
         self.call("POST", f"/v1/agents/{source.name}/fork", {"id": copy.name})
         copy.there = YES
         return None
@@ -333,7 +364,7 @@ class Client(threading.Thread):
         agent = self.some_agent(draw)
         if agent is None:
             return "nothing"
-        renamed = self.new_agent(agent.system, agent.secrets, agent.turns)
+        renamed = self.copy_of(agent)
         self.touched.append(agent)
         agent.there, agent.was_there, renamed.renamed_from = MAYBE, True, agent
         self.call("PATCH", f"/v1/agents/{agent.name}", {"id": renamed.name})
@@ -363,7 +394,7 @@ class Client(threading.Thread):
         if agent.turns and agent.turns[0].foreign != NO:
             return "nothing"  # its KV may be another model's, which is refused
         file = self.call("GET", f"/v1/agents/{agent.name}/export").body
-        copy = self.new_agent(agent.system, agent.secrets, agent.turns)
+        copy = self.copy_of(agent)
         self.call("POST", f"/v1/agents/import?as={copy.name}", file, {"content-type": "application/octet-stream"})
         copy.there = YES
         return None
@@ -621,8 +652,8 @@ ASK = {"openai": Client.ask_openai, "anthropic": Client.ask_anthropic, "response
 # How often each is chosen, relative to the others.
 OPERATIONS = {
     "create": 6, "turn": 14, "streamed_turn": 10, "cancelled_turn": 5, "run_of_agent": 4, "mcp_of_agent": 4, "chat_of_agent": 5, "batch": 4,
-    "a2a_of_agent": 6, "workflow": 5, "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8, "look": 4,
-    "bad_request": 5, "openai": 9, "anthropic": 9, "responses": 9, "cancelled_chat": 5,
+    "delegate": 4, "a2a_of_agent": 6, "workflow": 5, "fork": 4, "rename": 2, "delete": 2, "copy_as_file": 3, "damaged_file": 2, "memory": 8,
+    "look": 4, "bad_request": 5, "openai": 9, "anthropic": 9, "responses": 9, "cancelled_chat": 5,
 }
 
 

@@ -53,14 +53,24 @@ class Control:
         for at, turn in enumerate(agent.turns):
             if not self.in_time(agent.turns[at:]):
                 break
+            if turn.how == "given":  # it says what another agent has answered
+                self.leave_out("not compared: work that was given, and what came after it", agent.turns[at:])
+                break
             before = self.name()
             self.call("POST", f"/v1/agents/{name}/fork", {"id": before})
             same = self.replay_turn(agent, turn, name, before)
             self.call("DELETE", f"/v1/agents/{before}")
             if not same:
-                self.record.compared["not compared after that"] += sum(id(after) not in self.compared for after in agent.turns[at + 1:])
+                self.leave_out("not compared after that", agent.turns[at + 1:])
                 break
         self.call("DELETE", f"/v1/agents/{name}")
+
+    def leave_out(self, why, turns):
+        """Each turn once, however many copies have it."""
+        turns = {id(turn) for turn in turns} - self.compared
+        if turns:
+            self.record.compared[why] += len(turns)
+        self.compared |= turns
 
     def replay_turn(self, agent, turn, name, before):
         most = turn.max_tokens

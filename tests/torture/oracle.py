@@ -20,7 +20,7 @@ YES, NO, MAYBE = "yes", "no", "maybe"
 class Turn:
     prompt: str
     answer: str
-    how: str  # "turn", "chat" or "run": which of the server's doors it came through
+    how: str  # "turn", "chat" or "run": which of the server's doors it came through; "given": no turn of a model, but work for a colleague
     max_tokens: int
     tokens_after: int | None = None  # of the agent; None: nobody has looked
     cut: bool = False  # its client left in the middle: the answer is how far it had come
@@ -57,6 +57,7 @@ class Agent:
     pending: Pending | None = None
     was_there: bool = True  # before what made it a MAYBE
     renamed_from: "Agent | None" = None  # while it isn't known under which of the two names it is
+    gives: bool = False  # it may have colleagues, and so a tool that the control's agent hasn't
 
     @property
     def settled(self):
@@ -106,8 +107,9 @@ def settle(agent, seen):
         if not is_whole(rest, pending):
             return complaints + [f"wrong: agent {agent.name} has {rest!r} after what is known, pending was {pending!r}"]
         agent.turns.append(Turn(pending.prompt, rest[1][1], pending.how, pending.max_tokens, cut=True))
-    if seen.turns != len(agent.turns):
-        complaints.append(f"wrong: agent {agent.name} counts {seen.turns} turns, and has {len(agent.turns)}")
+    turns = sum(turn.how != "given" for turn in agent.turns)
+    if seen.turns != turns:
+        complaints.append(f"wrong: agent {agent.name} counts {seen.turns} turns, and has {turns}")
     if agent.turns:
         last = agent.turns[-1]
         if last.tokens_after is not None and last.tokens_after != seen.tokens:

@@ -259,6 +259,72 @@ class Retold(unittest.TestCase):
         self.assertEqual(dict(world.record.compared), {"wrong": 2, "not compared: other tokens of the same text": 2})
 
 
+class Delegated(unittest.TestCase):
+    """Work that one agent gives another."""
+
+    def setUp(self):
+        self.notes, self.overheard = record.Record(1), []
+        world = types.SimpleNamespace(record=self.notes, keys={"red": "k"}, secrets=Secrets(),
+                                      overheard=lambda where, text, allowed: self.overheard.append(allowed))
+        self.client = clients.Client(0, "red", world)
+        self.client.agents = [Agent("a", "red", "You are Ada."), Agent("b", "red", "You are Ben.", secrets=frozenset({"zarimo"}))]
+
+    def give(self, end, answer, breaks=False, committed=True):
+        """Giver and colleague."""
+        step = {"steps": [{"answer": "Blue.", "prompt_tokens": 30, "answer_tokens": 2}] if end == "answered" else []}
+        result = {"end": end, "answer": answer, "steps": [step], "committed": committed}
+
+        def call(method, path, body=None, headers=()):
+            if method == "PATCH":
+                return None
+            if breaks:
+                raise wire.Broken("")
+            return wire.Reply(200, {}, json.dumps(result).encode())
+        self.client.call = call
+        with self.notes.disturbance("test", breaks=True):
+            self.client.attempt("delegate", random.Random(3))
+        return sorted(self.client.agents, key=lambda one: not one.gives)
+
+    def test_both_remember(self):
+        giver, colleague = self.give("answered", "Blue.")
+        self.assertIn("lost", settle(giver, Seen([], 0, 0))[0])
+        self.assertIn("lost", settle(colleague, Seen([], 0, 0))[0])
+        task, told = colleague.turns[0].prompt, f"I asked {colleague.name}. The answer:\nBlue."
+        self.assertEqual(settle(colleague, Seen([("user", task), ("assistant", "Blue.")], 1, 32)), [])
+        self.assertEqual(settle(giver, Seen([("user", f"Let {colleague.name} do this: {task}"), ("assistant", told)], 0, 50)), [])
+        self.assertLessEqual(colleague.secrets, giver.secrets)
+
+    def test_a_colleague_that_will_not_remember(self):
+        giver, colleague = self.give("failed", "b won't remember it.")
+        self.assertEqual(settle(colleague, Seen([], 0, 0)), [])
+        self.assertIn("lost", settle(giver, Seen([], 0, 0))[0])
+        self.assertEqual(self.notes.findings, [])
+
+    def test_a_giver_that_will_not_remember(self):
+        giver, colleague = self.give("answered", "Blue.", committed=False)
+        self.assertEqual(settle(giver, Seen([], 0, 0)), [])
+        self.assertIn("lost", settle(colleague, Seen([], 0, 0))[0])
+
+    def test_what_nobody_heard_the_end_of(self):
+        giver, colleague = self.give("answered", "Blue.", breaks=True)
+        task = colleague.pending.prompt
+        told = [("user", f"Let {colleague.name} do this: {task}"), ("assistant", f"I asked {colleague.name}. The answer:\nBlue.")]
+        self.assertEqual(settle(colleague, Seen([("user", task), ("assistant", "Blue.")], 1, 32)), [])
+        self.assertEqual(settle(giver, Seen(told, 0, 50)), [])
+        self.assertIn("wrong", settle(giver, Seen([*told, *told], 0, 90))[0])
+
+    def test_it_has_a_tool_that_the_control_has_not(self):
+        giver, colleague = self.give("answered", "Blue.")
+        agent, _ = self.client.begin_turn(random.Random(1), "run")
+        self.assertIs(agent, colleague)
+        self.assertTrue(self.client.copy_of(giver).gives)
+        one = control.Control(None, self.notes)
+        one.call, one.ask = lambda *_: None, None
+        one.replay(giver)
+        one.replay(giver)
+        self.assertEqual(dict(self.notes.compared), {"not compared: work that was given, and what came after it": 1})
+
+
 class WorkThatGoesOn(unittest.TestCase):
     """Tasks and workflows of which the client didn't hear the end."""
 
