@@ -212,7 +212,7 @@ TEST_F(A2aTest, ACallThatNeedsApprovalWaitsForThePerson) {
 
 TEST_F(A2aTest, CallsOfColleaguesAreDecidedOneByOne) {
     const OrderedJson task = send("approve both");
-    const OrderedJson id = task["id"];
+    const OrderedJson &id = task["id"];
     const OrderedJson calls = task["status"]["message"]["parts"][1]["data"]["calls"];
     ASSERT_EQ(calls.size(), 2U) << task;
     EXPECT_EQ(calls[0]["id"], "pilot/call_1");

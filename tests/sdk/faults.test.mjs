@@ -35,7 +35,7 @@ async function idle(server) {
     if ((await in_flight(server)) === 0) return;
     await pause(100);
   }
-  assert.fail("the request of a client that has gone still runs");
+  assert.fail("a request still runs that nobody waits for");
 }
 
 test("a client that goes away while its prompt is read finds what was read", async () => {
@@ -159,6 +159,6 @@ test(`64 streams for ${kStreamSeconds} seconds need no more memory at the end th
     const after = await resident();
     assert.ok(answered >= 64);
     assert.ok(after < before * 1.1 + 64, `${before} MiB became ${after} MiB in ${answered} answers`);
-    assert.equal(await in_flight(server), 0);
+    await idle(server); // the last one is counted off after its end was heard
   });
 });
