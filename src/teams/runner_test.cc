@@ -16,7 +16,18 @@ using namespace testing;
 
 const std::string kLook = look_at("tide");
 
-class RunnerTest : public RunnerFixture {};
+class RunnerTest : public RunnerFixture {
+  protected:
+    // Makes "chief", whose colleagues are "untooled" and itself; what it gives to "untooled".
+    RunRequest work_for_untooled(std::uint32_t result_tokens) {
+        must(manager_->create(with_colleagues("chief", {"untooled", "chief"})));
+        must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
+        RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
+        asked.delegate_to = "untooled";
+        asked.limits.result_tokens = result_tokens;
+        return asked;
+    }
+};
 
 TEST_F(RunnerTest, CallsAToolAndAnswersWithItsResult) {
     RunRequest asked = request(calling({kLook}));
@@ -265,11 +276,7 @@ TEST_F(RunnerTest, AColleagueWorksWithItsOwnMemory) {
 }
 
 TEST_F(RunnerTest, WorkIsGivenWithoutAWordOfTheModel) {
-    must(manager_->create(with_colleagues("chief", {"untooled", "chief"})));
-    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
-    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
-    asked.delegate_to = "untooled";
-    asked.limits.result_tokens = 24;
+    RunRequest asked = work_for_untooled(24);
     const RunResult done = run(asked);
     EXPECT_EQ(done.end, RunEnd::answered);
     ASSERT_EQ(done.steps.size(), 1U);
@@ -296,11 +303,7 @@ TEST_F(RunnerTest, WorkIsGivenWithoutAWordOfTheModel) {
 
 // It isn't taken for done: whoever gave the work, and its model, would go on as if the colleague knew of it.
 TEST_F(RunnerTest, ThatAColleagueWillNotRememberIsTold) {
-    must(manager_->create(with_colleagues("chief", {"untooled"})));
-    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
-    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
-    asked.delegate_to = "untooled";
-    asked.limits.result_tokens = 400;
+    const RunRequest asked = work_for_untooled(400);
     std::optional<FileSizeLimit> full;
     const RunResult done = run(asked, [&](const RunEvent &event) {
         if (std::holds_alternative<RunToolBegins>(event)) full.emplace(0);
@@ -317,11 +320,7 @@ TEST_F(RunnerTest, ThatAColleagueWillNotRememberIsTold) {
 }
 
 TEST_F(RunnerTest, ThatTheGiverWillNotRememberIsTold) {
-    must(manager_->create(with_colleagues("chief", {"untooled"})));
-    must(manager_->create({.id = "untooled", .system_prompt = "You say something."}));
-    RunRequest asked{.agent = "chief", .messages = {{.role = "user", .content = "Say where the ferry is."}}};
-    asked.delegate_to = "untooled";
-    asked.limits.result_tokens = 24;
+    const RunRequest asked = work_for_untooled(24);
     std::optional<FileSizeLimit> full;
     const RunResult done = run(asked, [&](const RunEvent &event) {
         if (std::holds_alternative<RunToolEnds>(event)) full.emplace(0);

@@ -20,7 +20,7 @@ YES, NO, MAYBE = "yes", "no", "maybe"
 class Turn:
     prompt: str
     answer: str
-    how: str  # "turn", "chat" or "run": which of the server's doors it came through; "given": no turn of a model, but work for a colleague
+    how: str  # "turn", "chat" or "run": which of the server's doors it came through; "given": work for a colleague, no turn of a model
     max_tokens: int
     tokens_after: int | None = None  # of the agent; None: nobody has looked
     cut: bool = False  # its client left in the middle: the answer is how far it had come

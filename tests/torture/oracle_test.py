@@ -263,9 +263,8 @@ class Delegated(unittest.TestCase):
     """Work that one agent gives another."""
 
     def setUp(self):
-        self.notes, self.overheard = record.Record(1), []
-        world = types.SimpleNamespace(record=self.notes, keys={"red": "k"}, secrets=Secrets(),
-                                      overheard=lambda where, text, allowed: self.overheard.append(allowed))
+        self.notes = record.Record(1)
+        world = types.SimpleNamespace(record=self.notes, keys={"red": "k"}, secrets=Secrets(), overheard=lambda *_: None)
         self.client = clients.Client(0, "red", world)
         self.client.agents = [Agent("a", "red", "You are Ada."), Agent("b", "red", "You are Ben.", secrets=frozenset({"zarimo"}))]
 
