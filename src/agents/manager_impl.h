@@ -127,6 +127,8 @@ class AgentManager::Impl {
     Result<TurnResult> conclude(Prepared &prepared, TurnEnd end, std::optional<MessageRow> answer,
                                 const std::function<void(const TurnResult &)> &hand_out);
     Result<void> commit(Prepared &prepared, const TurnResult &result, std::optional<MessageRow> answer);
+    // Why KV that should be on disk isn't; empty: it is, or is on its way. There is a store.
+    std::string unstored(std::string_view tenant) const;
     std::vector<Result<TurnResult>> generate(const std::string &tenant, std::span<const BatchItem *const> items);
 
     // A place in somebody's transcript that an unnamed conversation goes on from.

@@ -315,7 +315,7 @@ ManagerStats AgentManager::stats() const {
         stats.evictions = store.evicted_disk_parts;
         stats.written_bytes = store.written_bytes;
         stats.deduplicated_parts = store.deduplicated_parts;
-        stats.last_error = store.last_write_error;
+        stats.last_error = impl_->unstored(tenant_);
         stats.recovered_temporary_files = recovery.temporary_files_removed;
     }
     if (impl_->preloader) {

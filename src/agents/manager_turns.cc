@@ -310,14 +310,20 @@ Result<TurnResult> AgentManager::Impl::conclude(Prepared &prepared, TurnEnd end,
             }
             if (preloader) preloader->learn(prepared.plan.key, prepared.began_ms);
         }
-        std::string problem = store->last_write_error();
-        if (problem.empty()) problem = store->refusal(prepared.plan.key.tenant);
-        if (problem.empty()) problem = publisher->last_error(prepared.plan.key.tenant);
+        const std::string problem = unstored(prepared.plan.key.tenant);
         if (result.warning.empty() && !problem.empty()) {
             result.warning = "KV could not be written to disk (it will be recomputed when it is needed): " + problem;
         }
     }
     return result;
+}
+
+std::string AgentManager::Impl::unstored(std::string_view tenant) const {
+    std::string why = store->last_write_error();
+    if (why.empty()) why = store->refusal(tenant);
+    // A small part may have been written since: what an agent needs is still not there.
+    if (why.empty()) why = publisher->last_error(tenant);
+    return why;
 }
 
 // One transaction: tokens, messages, and by what the conversation is found when its client sends it again.

@@ -6,6 +6,8 @@
 #include <random>
 
 namespace engram {
+
+using namespace std::string_view_literals;
 namespace {
 
 std::string complaint(std::string_view toml) {
@@ -47,6 +49,12 @@ TEST(ConfigFile, RefusesWrongTypes) {
 TEST(ConfigFile, SaysWhereTheTextIsNotToml) {
     EXPECT_TRUE(complaint("seed = 1\ncontext = = 2\n").starts_with("f.toml:2: not valid TOML: "));
     EXPECT_TRUE(complaint("seed = 1\nseed = 2\n").starts_with("f.toml:2: not valid TOML: "));
+}
+
+TEST(ConfigFile, ATableWithoutANameIsAMistakeAndNothingWorse) {
+    for (const std::string_view text : {"[=]"sv, "[.a]"sv, "[#]"sv, "[\n]"sv, "[[=]]"sv, "[(a)]"sv, "[a.=]"sv, "[\0\0]"sv}) {
+        EXPECT_TRUE(complaint(text).starts_with("f.toml:1: not valid TOML: ")) << text << complaint(text);
+    }
 }
 
 TEST(ConfigFile, IsBounded) {

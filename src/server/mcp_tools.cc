@@ -272,7 +272,8 @@ constexpr std::string_view kRunSchema =
     "pending":{"type":"array","description":"Calls that wait until a person allows them.","items":{"type":"object"}},
     "prompt_tokens":{"type":"integer"},"cached_tokens":{"type":"integer","description":"Of the prompt's, not computed again."},
     "answer_tokens":{"type":"integer"},
-    "committed":{"type":"boolean","description":"False: the answer could not be written down, and the agent won't know of it."},
+    "committed":{"type":"boolean","description":
+        "False: it could not be written down, and the agent won't know of it (the one of from, where that gave the work)."},
     "warning":{"type":"string"}}})";
 
 struct Tool {

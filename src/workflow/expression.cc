@@ -16,6 +16,9 @@ constexpr std::string_view kOpening = "${{", kClosing = "}}";
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool goes_on_with(char c) { return is_letter(c) || is_digit(c) || c == '-'; }  // a name that has begun
+
+constexpr std::array<std::string_view, 4> kOperators{"or", "and", "not", "contains"};  // that look like names
 
 std::string_view trimmed(std::string_view text) {
     constexpr std::string_view kSpace = " \t\r\n";
@@ -84,7 +87,7 @@ class Parser {
         skip_space();
         const std::string_view rest = text_.substr(at_);
         if (!rest.starts_with(word)) return false;
-        if (rest.size() > word.size() && (is_letter(rest[word.size()]) || is_digit(rest[word.size()]))) return false;
+        if (rest.size() > word.size() && goes_on_with(rest[word.size()])) return false;
         at_ += word.size();
         return true;
     }
@@ -227,13 +230,17 @@ class Parser {
 
     std::string name() {
         const std::size_t begin = at_;
-        while (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]) || (text_[at_] == '-' && at_ > begin))) ++at_;
+        while (at_ < text_.size() && goes_on_with(text_[at_])) ++at_;
         return std::string(text_.substr(begin, at_ - begin));
     }
 
     Result<Node> named() {
         const std::size_t begin = at_;
         std::string first = name();
+        if (std::ranges::contains(kOperators, first)) {
+            at_ = begin;
+            return unexpected("a value");
+        }
         if (take("(")) {
             const bool joins = first == "join";
             if (!joins && first != "length") {

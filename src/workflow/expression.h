@@ -1,6 +1,5 @@
 // Expressions over a run's inputs and results (docs/WORKFLOWS.md): conditions, lists, and what stands in a template between ${{
-// and
-// }}. They are total: parsed once, they always have a value, without effects. Pure; foreign text, bounded in size and depth.
+// and }}. They are total: parsed once, they always have a value, without effects. Pure; foreign text, bounded in size and depth.
 #pragma once
 
 #include <cstddef>

@@ -63,6 +63,9 @@ TEST(Expression, HasAValue) {
         {"join(nodes.review.json.tags, ' ')", R"(x {"y":1})"},
         {"length(join(inputs.list, '')) == 2", true},
         {"truely", nullptr},
+        {"not-yet", nullptr},
+        {"null != true-ish", false},
+        {"inputs.or == nodes.not.and", true},
     };
     for (const auto &[text, value] : kCases) EXPECT_EQ(value_of(text), value) << text;
 }
@@ -82,6 +85,10 @@ TEST(Expression, SaysWhatIsWrong) {
         {"upper(a)", "there is no function \"upper\": there are length and join"},
         {"join(a)", "join takes 2 arguments, not 1"},
         {"12abc", "\"abc\" stands where an operator should"},
+        {"a != not", "\"not\" stands where a value should"},
+        {"and", "\"and\" stands where a value should"},
+        {"a or or b", "\"or\" stands where a value should"},
+        {"contains(a, b)", "\"contains(a,\" stands where a value should"},
         {"é", "\"é\" stands where a value should"},
     };
     for (const auto &[text, message] : kCases) EXPECT_EQ(value_of(text), OrderedJson("error: " + std::string(message))) << text;
