@@ -134,6 +134,11 @@ class BenchTest(unittest.TestCase):
     def test_run_throughput(self):
         (record,) = self.look_at_all("throughput")
         self.assertEqual([promise["figure"] for promise in record["promises"]], ["decoded together"] * 2)
+        (row,) = [row for row in record["rows"] if row["labels"]["agents"] == 2]
+        for side in {"engram"} | ({"llama-server"} if PEER else set()):
+            rates = {f["name"]: f["median"] for f in row["figures"] if f["side"] == side}
+            for name in ("decoded together", "one after another", "one after another, without reading"):
+                self.assertGreater(rates[name], 0, (side, name))
 
     def test_run_sessions(self):
         (record,) = self.look_at_all("sessions")

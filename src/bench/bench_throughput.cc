@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <format>
+#include <limits>
 #include <map>
+#include <optional>
+#include <span>
 
 #include "bench/entries.h"
 #include "bench/together.h"
@@ -27,14 +30,59 @@ struct Round {
     bool together = false;  // else one after another
 };
 
-Result<double> tokens_per_second(Side &side, Group &group, const Round &round, Agreement &agreement) {
+struct Spoken {
+    double began_ms = 0;  // from the round's begin to the request
+    Answer answer = {};
+
+    // A piece of text may be of several tokens.
+    double tokens_of(std::size_t pieces) const {
+        return static_cast<double>(pieces * answer.answer_tokens) / static_cast<double>(answer.token_ms.size());
+    }
+};
+
+// Tokens per second while all of them answer: between the last one's first token and the first one's last. No answer among these
+// is being read for any more. Nothing where there is no such time.
+std::optional<double> while_all_answer(std::span<const Spoken> spoken) {
+    double from = 0, to = std::numeric_limits<double>::max();
+    for (const Spoken &one : spoken) {
+        if (one.answer.token_ms.empty()) return std::nullopt;
+        from = std::max(from, one.began_ms + one.answer.token_ms.front());
+        to = std::min(to, one.began_ms + one.answer.token_ms.back());
+    }
+    if (from >= to) return std::nullopt;
+    double tokens = 0;
+    for (const Spoken &one : spoken) {
+        const auto within = [&](double ms) { return one.began_ms + ms > from && one.began_ms + ms <= to; };
+        tokens += one.tokens_of(static_cast<std::size_t>(std::ranges::count_if(one.answer.token_ms, within)));
+    }
+    return tokens * 1000 / (to - from);
+}
+
+// The same of answers that came one after another.
+std::optional<double> while_each_answers(std::span<const Spoken> spoken) {
+    double tokens = 0, ms = 0;
+    for (const Spoken &one : spoken) {
+        if (one.answer.token_ms.empty()) return std::nullopt;
+        tokens += one.tokens_of(one.answer.token_ms.size() - 1);
+        ms += one.answer.token_ms.back() - one.answer.token_ms.front();
+    }
+    return ms > 0 ? std::optional(tokens * 1000 / ms) : std::nullopt;
+}
+
+struct Rate {
+    double whole = 0;                    // tokens per second of the turns, their questions' reading included
+    std::optional<double> decoded = {};  // without it
+};
+
+Result<Rate> tokens_per_second(Side &side, Group &group, const Round &round, Agreement &agreement) {
     std::vector<Conversation> &talks = group.talks[std::string(side.name())];
-    std::vector<Answer> answers(round.agents);
+    std::vector<Spoken> spoken(round.agents);
+    const auto start = SteadyClock::now();
     const auto ask = [&](std::size_t i) -> Result<void> {
-        ENGRAM_ASSIGN(answers[i], side.turn(talks[i], question(group.asked), group.answer_tokens));
+        spoken[i].began_ms = ms_since(start);
+        ENGRAM_ASSIGN(spoken[i].answer, side.turn(talks[i], question(group.asked), group.answer_tokens));
         return {};
     };
-    const auto start = SteadyClock::now();
     if (round.together) {
         ENGRAM_TRY(together(round.agents, ask));
     } else {
@@ -42,11 +90,11 @@ Result<double> tokens_per_second(Side &side, Group &group, const Round &round, A
     }
     const double seconds = ms_since(start) / 1000;
     double tokens = 0;
-    for (const Answer &answer : answers) {
-        tokens += static_cast<double>(answer.answer_tokens);
-        agreement.add(side, answer);
+    for (const Spoken &one : spoken) {
+        tokens += static_cast<double>(one.answer.answer_tokens);
+        agreement.add(side, one.answer);
     }
-    return tokens / seconds;
+    return Rate{.whole = tokens / seconds, .decoded = round.together ? while_all_answer(spoken) : while_each_answers(spoken)};
 }
 
 Result<void> prepare(Group &group, std::size_t agents) {
@@ -73,22 +121,25 @@ Result<void> measure(Group &group, std::size_t agents, Record &record) {
     for (const Round round : {Round{.agents = agents, .together = true}, Round{.agents = agents, .together = false}}) {
         const bool in_turn = group.lab.size() == Size::quick ? agents == kPromised : agents > 1;
         if (!round.together && !in_turn) continue;
-        std::map<std::string, std::vector<double>> samples;
+        std::map<std::string, std::vector<double>> samples, decoded;
         for (std::uint32_t i = 0; i < group.lab.repetitions(3); ++i) {
             const auto decode_on = [&](Side &side) -> Result<void> {
                 if (i == 0)
                     group.lab.note(
                         std::format("{}: {} agents, {}", side.name(), agents, round.together ? "together" : "in turn"));
-                ENGRAM_ASSIGN(const double rate, tokens_per_second(side, group, round, agreement));
-                samples[std::string(side.name())].push_back(rate);
+                ENGRAM_ASSIGN(const Rate rate, tokens_per_second(side, group, round, agreement));
+                samples[std::string(side.name())].push_back(rate.whole);
+                if (rate.decoded) decoded[std::string(side.name())].push_back(*rate.decoded);
                 return {};
             };
             ENGRAM_TRY(group.pair.each(decode_on));
             ++group.asked;
         }
+        const std::string what = round.together ? "decoded together" : "one after another";
         for (const auto &side : group.pair.sides()) {
-            row.add(round.together ? "decoded together" : "one after another", side->name(), "tokens/s",
-                    samples[std::string(side->name())]);
+            const std::string name(side->name());
+            row.add(what, name, "tokens/s", samples[name]);
+            if (!decoded[name].empty()) row.add(what + ", without reading", name, "tokens/s", decoded[name]);
         }
     }
     agreement.check(record, std::format("{} agents", agents));

@@ -1,10 +1,9 @@
 #include "http/public_address.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
+#include <netdb.h>
 
-#include <bit>
+#include <memory>
 
 #include "http/url.h"
 
@@ -12,16 +11,11 @@ namespace engram::http {
 namespace {
 
 bool is_public(const char *address) {
-    sockaddr_storage storage{};
-    auto *v4 = std::bit_cast<sockaddr_in *>(&storage);
-    auto *v6 = std::bit_cast<sockaddr_in6 *>(&storage);
-    if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
-        storage.ss_family = AF_INET;
-    } else {
-        EXPECT_EQ(inet_pton(AF_INET6, address, &v6->sin6_addr), 1) << address;
-        storage.ss_family = AF_INET6;
-    }
-    return is_public_address(*std::bit_cast<const sockaddr *>(&storage));
+    const addrinfo hints{.ai_flags = AI_NUMERICHOST};
+    addrinfo *found = nullptr;
+    EXPECT_EQ(getaddrinfo(address, nullptr, &hints, &found), 0) << address;
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+    return owned != nullptr && is_public_address(*owned->ai_addr);
 }
 
 TEST(PublicAddress, OnlyTheInternetIsPublic) {

@@ -102,7 +102,6 @@ TEST_F(HttpTlsTest, AHandlerHearsThatItsClientHasGone) {
         return {};
     })});
     const Handle handle(curl_easy_init(), &curl_easy_cleanup);
-    std::string body;
     // Refuses what it is given, and so ends the transfer.
     const auto refuse = +[](const char *, std::size_t, std::size_t, void *) -> std::size_t { return 0; };
     curl_easy_setopt(handle.get(), CURLOPT_URL, (server->address() + "/s").c_str());

@@ -13,7 +13,7 @@ using namespace engram::http;
 using engram::fuzz::require;
 
 // The first byte of an IPv4 address tells enough here; public_address_test.cc has the whole table.
-bool is_plainly_private(std::string host) {
+bool is_plainly_private(const std::string &host) {
     if (host == "localhost" || host == "[::1]" || host == "[::]") return true;
     in_addr address{};
     if (inet_pton(AF_INET, host.c_str(), &address) != 1) return false;
