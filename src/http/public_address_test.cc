@@ -64,9 +64,11 @@ TEST(Url, HasParts) {
     EXPECT_EQ(parse_url("HTTP://Example.com/a?b").scheme, "http");
     EXPECT_EQ(parse_url("http://example.com/a?b").origin, "http://example.com:80");
     EXPECT_EQ(parse_url("https://[::1]:8443/").origin, "https://[::1]:8443");
+    EXPECT_EQ(parse_url(http + "ex%61mple.com/").host, "example.com");
     EXPECT_TRUE(parse_url(http + "user:key@example.com/").has_user);
     EXPECT_TRUE(parse_url(http + "user@example.com/").has_user);
-    for (const char *text : {"", "example.com", "file:///etc/passwd", "ftp://example.com", "http://", "http://a b/"}) {
+    for (const char *text : {"", "example.com", "file:///etc/passwd", "ftp://example.com", "http://", "http://a b/",
+                             "http://0%7f", "http://a%0Ab/"}) {
         EXPECT_EQ(parse_url(text).host, "") << text;
     }
 }

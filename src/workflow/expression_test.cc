@@ -26,7 +26,7 @@ OrderedJson value_of(std::string_view text) {
 }
 
 TEST(Expression, HasAValue) {
-    const std::pair<const char *, OrderedJson> kCases[] = {
+    const std::pair<const char *, OrderedJson> cases[] = {
         {"inputs.topic", "ships"},
         {"${{ inputs.topic }}", "ships"},
         {"nodes.review.json.tags[1].y", 1},
@@ -67,11 +67,11 @@ TEST(Expression, HasAValue) {
         {"null != true-ish", false},
         {"inputs.or == nodes.not.and", true},
     };
-    for (const auto &[text, value] : kCases) EXPECT_EQ(value_of(text), value) << text;
+    for (const auto &[text, value] : cases) EXPECT_EQ(value_of(text), value) << text;
 }
 
 TEST(Expression, SaysWhatIsWrong) {
-    const std::pair<const char *, const char *> kCases[] = {
+    const std::pair<const char *, const char *> cases[] = {
         {"", "the expression ends where a value should stand"},
         {"1 +", "\"+\" stands where an operator should"},
         {"a ==", "the expression ends where a value should stand"},
@@ -91,7 +91,7 @@ TEST(Expression, SaysWhatIsWrong) {
         {"contains(a, b)", "\"contains(a,\" stands where a value should"},
         {"é", "\"é\" stands where a value should"},
     };
-    for (const auto &[text, message] : kCases) EXPECT_EQ(value_of(text), OrderedJson("error: " + std::string(message))) << text;
+    for (const auto &[text, message] : cases) EXPECT_EQ(value_of(text), OrderedJson("error: " + std::string(message))) << text;
     EXPECT_EQ(value_of(std::string(100, '(')), OrderedJson("error: nested more than 32 deep"));
     EXPECT_EQ(value_of(std::string(5000, ' ')), OrderedJson("error: the expression is longer than 4096 bytes"));
 }
@@ -133,14 +133,14 @@ TEST(Template, IsNeverLongerThanItMay) {
 // Whatever the bytes are: an error or a value, never a crash.
 TEST(Expression, RandomBytes) {
     std::mt19937_64 random(test_seed());
-    const std::string kPieces[] = {
+    const std::string pieces[] = {
         "inputs", "nodes", ".",  "[", "]",        "0",       "12",    "'", "\"",  "(",  ")",  " ",    "and",
         "or",     "not",   "==", "<", "contains", "length(", "join(", ",", "${{", "}}", "\\", "\xFF", std::string(1, '\0')};
     std::size_t values = 0;
     for (int round = 0; round < 20'000; ++round) {
         std::string text;
         for (std::size_t n = random() % 12; n > 0; --n) {
-            text += random() % 8 == 0 ? std::string(1, static_cast<char>(random())) : kPieces[random() % std::size(kPieces)];
+            text += random() % 8 == 0 ? std::string(1, static_cast<char>(random())) : pieces[random() % std::size(pieces)];
         }
         if (const auto expression = Expression::parse(text)) {
             values += expression->value(scope()) ? 1U : 0U;
