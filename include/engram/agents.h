@@ -174,7 +174,7 @@ struct ManagerStats {
     std::string memory_class;         // "attention", "window", "hybrid", "recurrent", "opaque", "none"
     std::string memory_class_note;    // what this model can't have, and why; empty when all is well
     std::string fingerprint;          // hex
-    std::string last_error;           // why KV of this tenant that should be on disk isn't; empty: it is, or is on its way
+    std::string last_error;           // why the last write of KV failed, or this tenant's isn't on disk; empty: it is, or soon
     double prefill_tokens_per_s = 0;  // measured
     std::uint64_t batches = 0;        // computed: each has a token of every answer under way, a piece of a prompt, or both
     std::uint64_t recovered_temporary_files = 0, recovered_orphans = 0;
