@@ -48,7 +48,7 @@ TEST(ChatThinkingTest, WhatIsForcedToBeJsonIsJsonBehindIt) {
     asked.schema = R"({"type":"object","properties":{"ok":{"type":"boolean"}},"required":["ok"],"additionalProperties":false})";
     const Answered answered = ask(*manager, asked);
     EXPECT_FALSE(answered.thinking.front().empty());
-    const std::string text = answered.text();
+    const std::string &text = answered.text();
     EXPECT_TRUE(text.starts_with("{") && text.ends_with("}") && text.contains("\"ok\"")) << text;
     EXPECT_EQ(answered.finished.front().reason, FinishReason::stop);
 }

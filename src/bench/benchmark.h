@@ -63,16 +63,16 @@ class Lab {
         return options_.size == Size::smoke ? smoke : options_.size == Size::quick ? quick : full;
     }
     std::uint32_t repetitions(std::uint32_t usual) const;
-    std::vector<std::uint32_t> lengths(std::vector<std::uint32_t> usual) const;
+    std::vector<std::uint32_t> lengths(const std::vector<std::uint32_t> &usual) const;
     void note(const std::string &line) const;
     // Something that a benchmark measures and that needs nothing of its other parts: `work` adds to a record that is otherwise as
     // this one, and is not called where an interrupted run has done so (parts.h); a note then says it. What work sets in the
     // configuration is lost. The benchmark's parts have different names.
     Result<void> part(Record &record, const std::string &name, const std::function<Result<void>(Record &part)> &work) const;
 
-    // The model to measure with: the given one, or the synthetic one of this shape (a tiny one when smoke). The name goes into
-    // the record's configuration.
-    Result<std::filesystem::path> model(const std::string &geometry, Record &record) const;
+    // The model to measure with: the given one, or the synthetic one of the usual shape (a tiny one when smoke). The name goes
+    // into the record's configuration.
+    Result<std::filesystem::path> model(const std::string &usual, Record &record) const;
     std::string geometry(const std::string &usual) const;
     SideOptions side(const std::filesystem::path &model) const;  // what both sides have in common
 

@@ -30,8 +30,8 @@ std::uint32_t Lab::repetitions(std::uint32_t usual) const {
     return smoke() ? 1 : usual;
 }
 
-std::vector<std::uint32_t> Lab::lengths(std::vector<std::uint32_t> usual) const {
-    return options_.tokens.empty() ? std::move(usual) : options_.tokens;
+std::vector<std::uint32_t> Lab::lengths(const std::vector<std::uint32_t> &usual) const {
+    return options_.tokens.empty() ? usual : options_.tokens;
 }
 
 void Lab::note(const std::string &line) const {

@@ -23,7 +23,7 @@ inline constexpr double kStayedTooMuch = 0.05;
 
 // Syncs the file, since what isn't on disk yet can't be dropped, and asks the system to drop it. What it can't look at has
 // stayed.
-CachedPages drop_from_page_cache(const std::filesystem::path &file);
+CachedPages drop_from_page_cache(const std::filesystem::path &path);
 CachedPages drop_folder_from_page_cache(const std::filesystem::path &folder);  // all files below it
 
 }  // namespace engram::bench

@@ -15,12 +15,12 @@ namespace {
 
 class PartsTest : public ::testing::Test {
   protected:
-    PartsTest() {
+    void SetUp() override {
         std::string name = (std::filesystem::temp_directory_path() / "engram-parts-XXXXXX").string();
-        EXPECT_NE(::mkdtemp(name.data()), nullptr);
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
         folder_ = name;
     }
-    ~PartsTest() override { std::filesystem::remove_all(folder_); }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
 
     static Record whole(const std::string &commit = "abc") {
         Record record{

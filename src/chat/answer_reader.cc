@@ -342,7 +342,7 @@ ParsedAnswer read_answer(const AnswerStyle &style, std::span<const ChatTool> too
             case AnswerPart::Kind::call_end:
                 if (!part.whole) break;
                 call.arguments = OrderedJson::parse(call.arguments, nullptr, false).dump();
-                parsed.calls.push_back(std::move(call));
+                parsed.calls.push_back(std::exchange(call, {}));
                 break;
         }
     }

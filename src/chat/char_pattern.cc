@@ -367,7 +367,7 @@ class PatternCompiler {
         sets.push_back(closure({first_}, true, false));
         std::size_t work = 0;
         for (std::size_t i = 0; i < sets.size(); ++i) {
-            const Positions here = sets[i];
+            const Positions here = sets[i];  // NOLINT(performance-unnecessary-copy-initialization): the list grows
             const CharSet ranges = ranges_of(here);
             work += here.size() * (ranges.size() + 1);
             if (sets.size() > CharAutomaton::kMaxStates || work > kMaxWork)

@@ -9,11 +9,11 @@ ApiErrorKind kind_of(ErrorCode code) {
     switch (code) {
         case ErrorCode::invalid_argument: return ApiErrorKind::invalid_request;
         case ErrorCode::not_found: return ApiErrorKind::not_found;
-        case ErrorCode::already_exists: return ApiErrorKind::conflict;
+        case ErrorCode::already_exists:
         case ErrorCode::incompatible: return ApiErrorKind::conflict;
         case ErrorCode::over_budget: return ApiErrorKind::no_space;
         case ErrorCode::too_long: return ApiErrorKind::prompt_too_long;
-        case ErrorCode::locked: return ApiErrorKind::overloaded;
+        case ErrorCode::locked:
         case ErrorCode::cancelled: return ApiErrorKind::overloaded;
         case ErrorCode::unsupported: return ApiErrorKind::unsupported;
         case ErrorCode::corrupt:

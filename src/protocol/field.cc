@@ -21,8 +21,8 @@ std::vector<Field> Field::elements() const {
 }
 
 const OrderedJson &Field::json() const {
-    static const OrderedJson null;
-    return value_ == nullptr ? null : *value_;
+    static const OrderedJson kNull;
+    return value_ == nullptr ? kNull : *value_;
 }
 
 std::unexpected<ApiError> Field::wrong(std::string_view message) const {

@@ -113,8 +113,9 @@ TEST_F(A2aPushTest, ConfigurationsAreKeptUntilTheyAreDeleted) {
     EXPECT_EQ(call("ListTaskPushNotificationConfigs", {{"taskId", task}})["configs"][0], made.json);
     EXPECT_EQ(answer_in(send("yes", {{"taskId", task}})), "It was allowed.");
     EXPECT_GE(got(3).size(), 3U);
-    for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("DELETE", target + "/" + id).status, 200) << "deleting twice is deleting once";
-    EXPECT_EQ(ask("GET", target + "/" + id).status, 404);
+    const std::string one = target + "/" + id;
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("DELETE", one).status, 200) << "deleting twice is deleting once";
+    EXPECT_EQ(ask("GET", one).status, 404);
     EXPECT_EQ(call("GetTaskPushNotificationConfig", {{"taskId", task}, {"id", id}})["error"]["code"], -32001);
     EXPECT_EQ(ask("POST", "/a2a/tasks/nothing/pushNotificationConfigs", hook()).status, 404);
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <format>
 #include <set>
 
 #include "engine/testing/tiny_models.h"
@@ -23,11 +25,11 @@ TEST(OpenApi, DescribesEveryRouteAndNoOther) {
     std::set<std::string> served;
     for (auto [method, path] : (*server)->routes()) {
         std::ranges::transform(method, method.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        served.insert(method + " " + path);
+        served.insert(std::format("{} {}", method, path));
     }
     std::set<std::string> described;
     for (const auto &[path, methods] : server::openapi_document()["paths"].items()) {
-        for (const auto &[method, operation] : methods.items()) described.insert(method + " " + path);
+        for (const auto &[method, operation] : methods.items()) described.insert(std::format("{} {}", method, path));
     }
     EXPECT_EQ(described, served);
 }

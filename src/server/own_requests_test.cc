@@ -28,9 +28,9 @@ std::string wrong_member(Read &&reader, const char *text) {
     return asked.error().param;
 }
 
-const auto turn = [](const Field &body) { return read_turn(body, {}); };
-const auto batch = [](const Field &body) { return read_batch(body, {}); };
-const auto run = [](const Field &body) { return read_run(body, {}); };
+const auto kTurn = [](const Field &body) { return read_turn(body, {}); };
+const auto kBatch = [](const Field &body) { return read_batch(body, {}); };
+const auto kRun = [](const Field &body) { return read_run(body, {}); };
 
 // Nothing of a patch may be done before all of it is known to be right.
 TEST(OwnRequests, APatchIsReadAsAWhole) {
@@ -63,30 +63,30 @@ TEST(OwnRequests, AgentsAreNamed) {
 }
 
 TEST(OwnRequests, TurnsHaveBounds) {
-    const auto asked = asked_for(turn, R"({"prompt":"p","max_tokens":0,"priority":-1000,"stream":true})");
+    const auto asked = asked_for(kTurn, R"({"prompt":"p","max_tokens":0,"priority":-1000,"stream":true})");
     ASSERT_TRUE(asked) << asked.error().message;
     EXPECT_EQ(asked->request.max_tokens, 0U);
     EXPECT_EQ(asked->request.priority, -1000);
     EXPECT_TRUE(asked->stream);
-    EXPECT_EQ(wrong_member(turn, "{}"), "prompt");
-    EXPECT_EQ(wrong_member(turn, R"({"prompt":"p","max_tokens":-1})"), "max_tokens");
-    EXPECT_EQ(wrong_member(turn, R"({"prompt":"p","priority":1001})"), "priority");
-    EXPECT_EQ(wrong_member(batch, R"({"turns":[]})"), "turns");
-    EXPECT_EQ(wrong_member(batch, R"({"turns":[{"agent":"a","prompt":"p"},{"agent":"a"}]})"), "turns[1].prompt");
-    EXPECT_EQ(wrong_member(batch, R"({"turns":[{"agent":"a","prompt":"p","stream":true}]})"), "turns[0].stream");
+    EXPECT_EQ(wrong_member(kTurn, "{}"), "prompt");
+    EXPECT_EQ(wrong_member(kTurn, R"({"prompt":"p","max_tokens":-1})"), "max_tokens");
+    EXPECT_EQ(wrong_member(kTurn, R"({"prompt":"p","priority":1001})"), "priority");
+    EXPECT_EQ(wrong_member(kBatch, R"({"turns":[]})"), "turns");
+    EXPECT_EQ(wrong_member(kBatch, R"({"turns":[{"agent":"a","prompt":"p"},{"agent":"a"}]})"), "turns[1].prompt");
+    EXPECT_EQ(wrong_member(kBatch, R"({"turns":[{"agent":"a","prompt":"p","stream":true}]})"), "turns[0].stream");
 }
 
 TEST(OwnRequests, RunsHaveBounds) {
     const auto asked =
-        asked_for(run, R"({"approvals":{"c1":"allow","c2":"deny"},"schema":{},"limits":{"steps":3,"seconds":60}})");
+        asked_for(kRun, R"({"approvals":{"c1":"allow","c2":"deny"},"schema":{},"limits":{"steps":3,"seconds":60}})");
     ASSERT_TRUE(asked) << asked.error().message;
     EXPECT_EQ(asked->request.approvals, (std::map<std::string, bool>{{"c1", true}, {"c2", false}}));
     EXPECT_EQ(asked->request.format, AnswerFormat::json_schema);
     EXPECT_EQ(asked->request.limits, (RunLimits{.steps = 3, .time = std::chrono::seconds(60)}));
-    EXPECT_EQ(wrong_member(run, R"({"prompt":""})"), "prompt");
-    EXPECT_EQ(wrong_member(run, R"({"approvals":{"c1":true}})"), "approvals.c1");
-    EXPECT_EQ(wrong_member(run, R"({"prompt":"p","limits":{"depth":65}})"), "limits.depth");
-    EXPECT_EQ(wrong_member(run, R"({"prompt":"p","schema":[]})"), "schema");
+    EXPECT_EQ(wrong_member(kRun, R"({"prompt":""})"), "prompt");
+    EXPECT_EQ(wrong_member(kRun, R"({"approvals":{"c1":true}})"), "approvals.c1");
+    EXPECT_EQ(wrong_member(kRun, R"({"prompt":"p","limits":{"depth":65}})"), "limits.depth");
+    EXPECT_EQ(wrong_member(kRun, R"({"prompt":"p","schema":[]})"), "schema");
     EXPECT_EQ(wrong_member(read_delegation, R"({"to":"b"})"), "task");
     EXPECT_EQ(wrong_member(read_delegation, R"({"to":"b","task":"t","limits":{"steps":0}})"), "limits.steps");
     const auto decided = asked_for(read_delegation, R"({"to":"b","approvals":{"b/c1":"deny"}})");

@@ -101,10 +101,10 @@ TEST_F(NotesTest, ATeamHasSoMany) {
 TEST_F(NotesTest, AnyWordsCanBeSearchedFor) {
     write("a", "one two");
     std::mt19937_64 random(test_seed());
-    const std::string_view kSigns = "\"*()^-+:{}NEAR AND OR NOT title one two \xc3\xa9\xff'";
+    const std::string_view signs = "\"*()^-+:{}NEAR AND OR NOT title one two \xc3\xa9\xff'";
     for (int i = 0; i < 2'000; ++i) {
         std::string words;
-        for (auto n = random() % 30; n > 0; --n) words += kSigns[random() % kSigns.size()];
+        for (auto n = random() % 30; n > 0; --n) words += signs[random() % signs.size()];
         const auto notes = store_->search(kTeam, words, 5);
         ASSERT_TRUE(notes) << words << ": " << notes.error().message;
     }

@@ -34,7 +34,7 @@ struct CompletionRequest {
     bool include_usage = false;
 };
 
-ApiResult<CompletionRequest> parse_completion_request(const OrderedJson &body, const Sampling &defaults = default_sampling());
+ApiResult<CompletionRequest> parse_completion_request(const OrderedJson &json, const Sampling &defaults = default_sampling());
 
 // The events of prompt `prompt` go in with its index; the rest is like ChatStream and ChatCollector (chat_answer.h).
 class CompletionStream {

@@ -22,7 +22,7 @@ struct EmbeddingRequest {
     bool base64 = false;                 // little-endian floats in base64, in place of numbers
 };
 
-ApiResult<EmbeddingRequest> parse_embedding_request(const OrderedJson &body);
+ApiResult<EmbeddingRequest> parse_embedding_request(const OrderedJson &json);
 
 // One embedding for each input, in order. With `dimensions` each is cut and scaled to length 1 again; invalid_request when the
 // model has fewer.

@@ -111,8 +111,8 @@ ApiResult<void> read_messages(const Field &body, const StoredResponses &stored, 
 
 OrderedJson or_null(const Field &field) { return field.json(); }
 
-OrderedJson member_or(const Field &object, const char *name, OrderedJson otherwise) {
-    return object[name].present() ? object[name].json() : std::move(otherwise);
+OrderedJson member_or(const Field &object, const char *name, const OrderedJson &otherwise) {
+    return object[name].present() ? object[name].json() : otherwise;
 }
 
 OrderedJson echo_json(const Field &body, const ResponsesRequest &request, OrderedJson tools) {

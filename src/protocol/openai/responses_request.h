@@ -51,7 +51,7 @@ struct ResponsesRequest {
 };
 
 // `id_suffix`: unique to this response ("abc" of "resp_abc"); items of the input that have no id get theirs from it.
-ApiResult<ResponsesRequest> parse_responses_request(const OrderedJson &body, const StoredResponses &stored,
+ApiResult<ResponsesRequest> parse_responses_request(const OrderedJson &json, const StoredResponses &stored,
                                                     std::string_view id_suffix, const Sampling &defaults = default_sampling());
 
 // The input of a request: a string, or items. Appends to `messages`, and to `items` what input_items lists.

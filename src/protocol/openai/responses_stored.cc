@@ -23,7 +23,7 @@ ApiError no_such_response(std::string_view id) {
 
 ApiResult<ItemListQuery> parse_item_list_query(std::string_view order, std::string_view limit, std::string_view after) {
     ItemListQuery query{.after = std::string(after)};
-    if (order != "" && order != "asc" && order != "desc") return wrong_field("order", R"(order: must be "asc" or "desc")");
+    if (!order.empty() && order != "asc" && order != "desc") return wrong_field("order", R"(order: must be "asc" or "desc")");
     query.ascending = order == "asc";
     if (limit.empty()) return query;
     const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), query.limit);

@@ -76,6 +76,7 @@ void add_call_delta(OrderedJson &message, const OrderedJson &delta) {
 void add_delta(OrderedJson &message, const OrderedJson &delta) {
     if (delta.contains("role")) message["role"] = delta["role"];
     for (const char *name : {"content", "reasoning_content"}) {
+        // NOLINTNEXTLINE(readability-container-size-empty): JSON's empty() is about something else
         if (delta.contains(name) && !delta[name].is_null() && delta[name] != "") append(message[name], delta[name]);
     }
     if (delta.contains("tool_calls")) {
