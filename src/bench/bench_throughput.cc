@@ -40,8 +40,11 @@ struct Spoken {
     }
 };
 
+// Pieces that were sent apart may arrive together: a rate of fewer is one of arrivals.
+constexpr std::ptrdiff_t kEnoughPieces = 8;
+
 // Tokens per second while all of them answer: between the last one's first token and the first one's last. No answer among these
-// is being read for any more. Nothing where there is no such time.
+// is being read for any more. Nothing where that is less than kEnoughPieces of each answer.
 std::optional<double> while_all_answer(std::span<const Spoken> spoken) {
     double from = 0, to = std::numeric_limits<double>::max();
     for (const Spoken &one : spoken) {
@@ -53,7 +56,9 @@ std::optional<double> while_all_answer(std::span<const Spoken> spoken) {
     double tokens = 0;
     for (const Spoken &one : spoken) {
         const auto within = [&](double ms) { return one.began_ms + ms > from && one.began_ms + ms <= to; };
-        tokens += one.tokens_of(static_cast<std::size_t>(std::ranges::count_if(one.answer.token_ms, within)));
+        const std::ptrdiff_t pieces = std::ranges::count_if(one.answer.token_ms, within);
+        if (pieces < kEnoughPieces) return std::nullopt;
+        tokens += one.tokens_of(static_cast<std::size_t>(pieces));
     }
     return tokens * 1000 / (to - from);
 }
