@@ -2,11 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <format>
-#include <limits>
 #include <map>
 #include <optional>
-#include <span>
 
+#include "bench/decode_rate.h"
 #include "bench/entries.h"
 #include "bench/together.h"
 
@@ -29,50 +28,6 @@ struct Round {
     std::size_t agents = 0;
     bool together = false;  // else one after another
 };
-
-struct Spoken {
-    double began_ms = 0;  // from the round's begin to the request
-    Answer answer = {};
-
-    // A piece of text may be of several tokens.
-    double tokens_of(std::size_t pieces) const {
-        return static_cast<double>(pieces * answer.answer_tokens) / static_cast<double>(answer.token_ms.size());
-    }
-};
-
-// Pieces that were sent apart may arrive together: a rate of fewer is one of arrivals.
-constexpr std::ptrdiff_t kEnoughPieces = 8;
-
-// Tokens per second while all of them answer: between the last one's first token and the first one's last. No answer among these
-// is being read for any more. Nothing where that is less than kEnoughPieces of each answer.
-std::optional<double> while_all_answer(std::span<const Spoken> spoken) {
-    double from = 0, to = std::numeric_limits<double>::max();
-    for (const Spoken &one : spoken) {
-        if (one.answer.token_ms.empty()) return std::nullopt;
-        from = std::max(from, one.began_ms + one.answer.token_ms.front());
-        to = std::min(to, one.began_ms + one.answer.token_ms.back());
-    }
-    if (from >= to) return std::nullopt;
-    double tokens = 0;
-    for (const Spoken &one : spoken) {
-        const auto within = [&](double ms) { return one.began_ms + ms > from && one.began_ms + ms <= to; };
-        const std::ptrdiff_t pieces = std::ranges::count_if(one.answer.token_ms, within);
-        if (pieces < kEnoughPieces) return std::nullopt;
-        tokens += one.tokens_of(static_cast<std::size_t>(pieces));
-    }
-    return tokens * 1000 / (to - from);
-}
-
-// The same of answers that came one after another.
-std::optional<double> while_each_answers(std::span<const Spoken> spoken) {
-    double tokens = 0, ms = 0;
-    for (const Spoken &one : spoken) {
-        if (one.answer.token_ms.empty()) return std::nullopt;
-        tokens += one.tokens_of(one.answer.token_ms.size() - 1);
-        ms += one.answer.token_ms.back() - one.answer.token_ms.front();
-    }
-    return ms > 0 ? std::optional(tokens * 1000 / ms) : std::nullopt;
-}
 
 struct Rate {
     double whole = 0;                    // tokens per second of the turns, their questions' reading included
